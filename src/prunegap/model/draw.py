@@ -1,0 +1,70 @@
+"""The canonical nested draw: width n is a prefix of width n + 1 for the same seed.
+
+Anybody can reproduce it with two lines of numpy; the stream's name is stored with every ticket, so that another
+generator is refused instead of silently verified against other numbers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from prunegap.model.errors import BadInputError
+from prunegap.model.network import Network, Vector, frozen_array
+
+STREAM = "numpy-pcg64-rows-1"
+"""Name of the bit stream; it changes whenever the numbers would."""
+
+
+class Initialisation(StrEnum):
+    """The law of every entry: uniform U[-1, 1] or normal N(0, 1), independent."""
+
+    UNIFORM = "uniform"
+    NORMAL = "normal"
+
+    @classmethod
+    def parse(cls, name: str) -> Initialisation:
+        """Return the initialisation called `name`; raises BadInputError for any other name."""
+        try:
+            return cls(name)
+        except ValueError:
+            raise BadInputError(f"init {name!r}", "must be uniform or normal", "use --init uniform") from None
+
+
+@dataclass(frozen=True)
+class Draw:
+    """The recipe of a random network of any width and of its target neuron.
+
+    rows = default_rng(seed).uniform(-1, 1, (n, d + 1)) (or standard_normal); W = rows[:, :d]; v = rows[:, d];
+    t = default_rng([seed, 1]).standard_normal(d); w* = t / ||t||.
+    Guarantees that network(n) is a prefix of network(n + 1). Raises BadInputError for dimension < 1 or seed < 0.
+    """
+
+    dimension: int
+    seed: int
+    initialisation: Initialisation = Initialisation.UNIFORM
+
+    def __post_init__(self) -> None:
+        if self.dimension < 1:
+            raise BadInputError(f"dimension {self.dimension}", "must be at least 1", "use --dimension 2")
+        if self.seed < 0:
+            raise BadInputError(f"seed {self.seed}", "must be 0 or more", "use --seeds 5 for seeds 0 to 4")
+
+    def network(self, width: int) -> Network:
+        """Return the network of the given width; raises BadInputError for width < 0."""
+        if width < 0:
+            raise BadInputError(f"width {width}", "must be 0 or more", "use a width of at least 1")
+        generator = np.random.default_rng(self.seed)
+        shape = (width, self.dimension + 1)
+        if self.initialisation is Initialisation.UNIFORM:
+            rows = generator.uniform(-1.0, 1.0, shape)
+        else:
+            rows = generator.standard_normal(shape)
+        return Network(rows[:, : self.dimension], rows[:, self.dimension])
+
+    def target(self) -> Vector:
+        """Return the target vector w* of norm 1, shape (dimension,), read-only."""
+        direction = np.random.default_rng([self.seed, 1]).standard_normal(self.dimension)
+        return frozen_array(direction / np.linalg.norm(direction), "target", 1)

@@ -1,0 +1,105 @@
+"""The contract every search obeys.
+
+The public `search` validates, times and re-checks; an algorithm writes `_search` and declares what it cannot do in
+`refusal`. Nothing an algorithm claims is believed: a mask leaves here only with a certificate of its error.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+from prunegap.certify import certify
+from prunegap.model.errors import BadInputError
+from prunegap.model.network import Matrix
+from prunegap.model.outcome import Finding, Outcome
+from prunegap.model.problem import Problem
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a search may spend: wall-clock `seconds` (None: no limit), `workers` threads, and its random `seed`."""
+
+    seconds: float | None = None
+    workers: int = 1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.seconds is not None and not self.seconds > 0.0:
+            raise BadInputError(f"time limit {self.seconds}", "must be above 0 seconds", "use --time-limit 60")
+        if self.workers < 1:
+            raise BadInputError(f"workers {self.workers}", "must be at least 1", "use --workers 2")
+
+
+class Deadline:
+    """A budget that has started to run."""
+
+    def __init__(self, budget: Budget) -> None:
+        self.budget = budget
+        self._start = time.monotonic()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._start
+
+    @property
+    def remaining(self) -> float:
+        """Seconds left, never below 0; infinite without a limit."""
+        if self.budget.seconds is None:
+            return float("inf")
+        return max(0.0, self.budget.seconds - self.elapsed)
+
+    @property
+    def expired(self) -> bool:
+        """Whether the time is used up."""
+        return self.remaining <= 0.0
+
+
+class Search(ABC):
+    """An algorithm that finds a ticket, proves that there is none, or says that it could do neither in time."""
+
+    name: ClassVar[str]
+    growth: ClassVar[float] = 1.3
+    """By which factor bracketing may widen the network after a proof of impossibility."""
+
+    @abstractmethod
+    def refusal(self, problem: Problem) -> str | None:
+        """Return why this search does not handle the problem, or None if it does."""
+
+    @abstractmethod
+    def _search(self, problem: Problem, deadline: Deadline, inputs: Matrix | None) -> Finding:
+        """Return what was found by the deadline; it may be called only where `refusal` is None."""
+
+    def search(self, problem: Problem, budget: Budget | None = None, inputs: Matrix | None = None) -> Outcome:
+        """Return the checked answer about `problem`.
+
+        Guarantees: the mask, if any, obeys the granularity and carries a certificate of error <= epsilon; a claim of
+        impossibility is the algorithm's proof in real arithmetic. `inputs` of shape (k, dimension) are directions
+        learnt at another width. Raises BadInputError where the search refuses the problem.
+        """
+        if reason := self.refusal(problem):
+            raise BadInputError(f"search {self.name}", reason, "leave the choice of the search to prunegap")
+        deadline = Deadline(budget or Budget())
+        finding = self._search(problem, deadline, inputs)
+        mask, certificate, why = finding.mask, None, finding.reason
+        if mask is not None:
+            mask = mask.resized(problem.width)
+            if not problem.granularity.admits(mask):
+                raise AssertionError(f"search {self.name} returned a mask that is not {problem.granularity}")
+            certificate = certify(problem, mask)
+            if not certificate.proves(problem.epsilon):
+                mask, why = None, f"a candidate with error up to {certificate.error_upper:.6g} failed its certificate"
+        return Outcome(
+            width=problem.width,
+            mask=mask,
+            certificate=certificate,
+            impossible_width=min(finding.impossible_width, problem.width),
+            reason=why,
+            search=self.name,
+            seconds=deadline.elapsed,
+            nodes=finding.nodes,
+            inputs=finding.inputs,
+        )
