@@ -1,0 +1,182 @@
+"""The exact error at d = 1 and 2: a sweep around the circle in integers.
+
+Doubles are integers over a power of two, so nothing has to be rounded before the last step. The kinks of the kept
+neurons and of the target cut the unit circle into arcs; on an arc p and h = <w*, x> are linear, and so, after one
+more cut where p = 0, is f - g. A linear form <c, x> peaks on an arc at c / ||c|| if that lies in the arc, else at an
+end: every candidate is integer / sqrt(integer), and comparing their squares is exact.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import cmp_to_key
+from typing import NamedTuple
+
+from prunegap.certify.claim import Claim
+from prunegap.certify.rounding import root_enclosure
+from prunegap.model.network import Readout
+from prunegap.model.outcome import Certificate
+
+METHOD = "exact-rational"
+
+Point = tuple[int, int]
+
+
+class Arc(NamedTuple):
+    """The directions from `start` counter-clockwise to `end` (less than half a turn), where p(x) = <slope, x>."""
+
+    start: Point
+    end: Point
+    slope: Point
+
+
+class Peak(NamedTuple):
+    """A value sqrt(square / norm) of |f - g| reached in the direction `where`."""
+
+    square: int
+    norm: int
+    where: Point
+
+
+def certify_plane(claim: Claim) -> Certificate:
+    """Return the error at d = 1 or 2, enclosed by neighbouring floats.
+
+    sup over ||x|| <= 1 of |rho(p(x)) - relu(<w*, x>)|, exactly for the doubles given, whatever their magnitude.
+    At d = 1 the plane is entered with a second coordinate that nobody reads.
+    """
+    rows, pieces, target, unit = _integers(claim)
+    best = Peak(0, 1, target)
+    for arc in _arcs(rows, pieces, target):
+        for form, start, end in _forms(arc, target, claim.readout):
+            peak = _peak(form, start, end)
+            if peak.square * best.norm > best.square * peak.norm:
+                best = peak
+    lower, upper = root_enclosure(best.square, best.norm * unit * unit)
+    largest = max(abs(best.where[0]), abs(best.where[1]))
+    worst = tuple(coordinate / largest for coordinate in best.where[: claim.dimension])
+    return Certificate(lower, upper, METHOD, worst)
+
+
+def _integers(claim: Claim) -> tuple[list[Point], list[Point], Point, int]:
+    """Return the rows w_i, the pieces v_i w_i and the target as integers, the last two in units of 1 / unit."""
+    width, dimension = claim.weights.shape
+    entries, entry_unit = _common(claim.weights.ravel().tolist())
+    outputs, output_unit = _common(claim.outputs.tolist())
+    goal, goal_unit = _common(claim.target.tolist())
+    unit = max(entry_unit * output_unit, goal_unit)
+    factor, goal_factor = unit // (entry_unit * output_unit), unit // goal_unit
+    if dimension == 1:
+        rows = [(entry, 0) for entry in entries]
+        target = (goal[0] * goal_factor, 0)
+    else:
+        rows = list(zip(entries[::2], entries[1::2], strict=True))
+        target = (goal[0] * goal_factor, goal[1] * goal_factor)
+    scales = [output * factor for output in outputs]
+    return rows, [(s * x, s * y) for s, (x, y) in zip(scales, rows, strict=True)], target, unit
+
+
+def _common(values: list[float]) -> tuple[list[int], int]:
+    """Return the values as integers over one power of two, and that power."""
+    ratios = [value.as_integer_ratio() for value in values]
+    unit = max((denominator for _, denominator in ratios), default=1)
+    return [numerator * (unit // denominator) for numerator, denominator in ratios], unit
+
+
+def _cross(u: Point, w: Point) -> int:
+    return u[0] * w[1] - u[1] * w[0]
+
+
+def _dot(u: Point, w: Point) -> int:
+    return u[0] * w[0] + u[1] * w[1]
+
+
+def _arcs(rows: list[Point], pieces: list[Point], target: Point) -> Iterator[Arc]:
+    """Yield the arcs between neighbouring kinks; the axes are kinks too, so that no arc exceeds a quarter turn."""
+    ends, jumps = _half_turn(rows, pieces, target)
+    first = (ends[0][0] + ends[1][0], ends[0][1] + ends[1][1])
+    active = [piece for row, piece in zip(rows, pieces, strict=True) if _dot(row, first) > 0]
+    x, y = sum(piece[0] for piece in active), sum(piece[1] for piece in active)
+    turn = ends + [(-u[0], -u[1]) for u in ends] + ends[:1]
+    jumps = jumps + [(-jump[0], -jump[1]) for jump in jumps]
+    for k, (start, end) in enumerate(zip(turn[:-1], turn[1:], strict=True)):
+        if k > 0:
+            x, y = x + jumps[k][0], y + jumps[k][1]
+        yield Arc(start, end, (x, y))
+
+
+def _half_turn(rows: list[Point], pieces: list[Point], target: Point) -> tuple[list[Point], list[Point]]:
+    """Return the distinct kink directions with angle in [0, pi) in order, and the jump of p's slope at each.
+
+    Passing u counter-clockwise, a neuron switches on if cross(u, w) > 0 and off if it is < 0.
+    """
+    kinks: list[tuple[Point, Point]] = [((1, 0), (0, 0)), ((0, 1), (0, 0)), (_upper(target), (0, 0))]
+    for row, piece in zip(rows, pieces, strict=True):
+        u = _upper(row)
+        kinks.append((u, piece if _cross(u, row) > 0 else (-piece[0], -piece[1])))
+    # The float order is nearly right, and sorting what is nearly sorted takes a linear number of exact comparisons.
+    kinks.sort(key=lambda kink: _rough_angle(kink[0]))
+    kinks.sort(key=cmp_to_key(lambda one, other: _sign(_cross(other[0], one[0]))))
+    ends, jumps = [kinks[0][0]], [kinks[0][1]]
+    for u, jump in kinks[1:]:
+        if _cross(ends[-1], u) == 0:
+            jumps[-1] = (jumps[-1][0] + jump[0], jumps[-1][1] + jump[1])
+        else:
+            ends.append(u)
+            jumps.append(jump)
+    return ends, jumps
+
+
+def _upper(row: Point) -> Point:
+    """Return the direction of the row's kink with angle in [0, pi)."""
+    x, y = -row[1], row[0]
+    return (x, y) if y > 0 or (y == 0 and x > 0) else (-x, -y)
+
+
+def _rough_angle(u: Point) -> float:
+    largest = max(abs(u[0]), abs(u[1]))
+    return math.atan2(u[1] / largest, u[0] / largest)
+
+
+def _sign(value: int) -> int:
+    return (value > 0) - (value < 0)
+
+
+def _forms(arc: Arc, target: Point, readout: Readout) -> Iterator[tuple[Point, Point, Point]]:
+    """Yield linear forms with the sub-arcs on which they hold; |f - g| on the arc is the largest of them and 0.
+
+    With h = <w*, x>, linear readout: |p - relu(h)|. Relu readout: relu(p) where h <= 0; where h >= 0 it is
+    max(p - h, min(h, h - p)), that is p - h, and h where p <= 0, and h - p where p >= 0.
+    """
+    start, end, slope = arc
+    active = _dot(target, start) + _dot(target, end) > 0
+    excess = (slope[0] - target[0], slope[1] - target[1]) if active else slope
+    yield excess, start, end
+    lack = (-excess[0], -excess[1])
+    if readout is Readout.LINEAR:
+        yield lack, start, end
+    elif active:
+        at_start, at_end = _dot(slope, start), _dot(slope, end)
+        if at_start >= 0 and at_end >= 0:
+            yield lack, start, end
+        elif at_start <= 0 and at_end <= 0:
+            yield target, start, end
+        else:
+            zero = (-slope[1], slope[0]) if at_start > 0 else (slope[1], -slope[0])
+            falling = at_start > 0
+            yield (lack if falling else target), start, zero
+            yield (target if falling else lack), zero, end
+
+
+def _peak(form: Point, start: Point, end: Point) -> Peak:
+    """Return the greatest value of <form, x> on the arc, or 0 if it is negative."""
+    if _cross(start, form) >= 0 and _cross(form, end) >= 0:
+        return Peak(_dot(form, form), 1, form)
+    best = Peak(0, 1, start)
+    for u in (start, end):
+        value = _dot(form, u)
+        if value > 0:
+            norm = _dot(u, u)
+            if value * value * best.norm > best.square * norm:
+                best = Peak(value * value, norm, u)
+    return best
