@@ -1,0 +1,1 @@
+"""Tables, sentences and pictures made from a study; nothing here computes a width."""

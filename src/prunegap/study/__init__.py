@@ -1,0 +1,1 @@
+"""Studies: cells, their proven minimal widths, and the directory that keeps both."""

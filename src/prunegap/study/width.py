@@ -1,0 +1,214 @@
+"""The minimal width of a cell, as a proven interval (lower, upper].
+
+The draw is nested, so the least width that holds a ticket is well defined: no ticket at `lower` (proof), a verified
+ticket at `upper`. The network is widened until a ticket turns up, then the widest gap left is bisected. Every answer
+moves both ends by all that it proves: a ticket is as narrow as its last living row. Running out of time or width
+leaves the interval open, never a guess in its place.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import pairwise
+
+import numpy as np
+
+from prunegap.certify import certify
+from prunegap.model.errors import BadInputError
+from prunegap.model.mask import Mask
+from prunegap.model.network import Matrix
+from prunegap.model.outcome import Certificate, Outcome, Status
+from prunegap.model.problem import Problem
+from prunegap.search.base import Budget, Deadline, Search
+from prunegap.study.cell import Cell
+from prunegap.study.ticket import Ticket
+
+Chooser = Callable[[Problem], Search]
+
+LEAST_SHARE = 0.01
+"""A cell stops where less than this part of its time is left."""
+
+
+class WidthStatus(StrEnum):
+    """closed: the minimal width is known; open: an interval of several; censored: no ticket was found at all."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    CENSORED = "censored"
+
+    @classmethod
+    def of(cls, lower: int, upper: int | None) -> WidthStatus:
+        """Return the status of the interval (lower, upper]."""
+        if upper is None:
+            return cls.CENSORED
+        return cls.CLOSED if upper - lower == 1 else cls.OPEN
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How hard to try one cell: `seconds` of wall clock (None: no limit) and the greatest width.
+
+    Raises BadInputError unless seconds > 0 and max_width >= 1.
+    """
+
+    seconds: float | None = 60.0
+    max_width: int = 4096
+
+    def __post_init__(self) -> None:
+        Budget(self.seconds)
+        if self.max_width < 1:
+            raise BadInputError(f"max width {self.max_width}", "must be at least 1", "use --max-width 4096")
+
+
+@dataclass(frozen=True, eq=False)
+class WidthInterval:
+    """What is proven about a cell: its minimal width lies in (lower, upper].
+
+    `lower` -1 says that nothing is excluded; `upper` None that no ticket was found. `mask` (at width `upper`) and
+    `certificate` are present exactly when `upper` is. `reason` says what
+    the lower end rests on, and why an open interval stayed open.
+    """
+
+    cell: Cell
+    lower: int = -1
+    upper: int | None = None
+    mask: Mask | None = None
+    certificate: Certificate | None = None
+    seconds: float = 0.0
+    searches: tuple[str, ...] = ()
+    reason: str = ""
+
+    @property
+    def status(self) -> WidthStatus:
+        """closed, open or censored."""
+        return WidthStatus.of(self.lower, self.upper)
+
+    @property
+    def ticket(self) -> Ticket | None:
+        """The narrowest ticket found, in the network of width `upper`."""
+        if self.upper is None or self.mask is None or self.certificate is None:
+            return None
+        return Ticket(self.cell.problem(self.upper), self.mask, self.certificate.error_upper, self.cell.draw)
+
+
+class _Bracket:
+    """The interval while it shrinks, with the widths inside it that were tried in vain."""
+
+    def __init__(self, known: WidthInterval) -> None:
+        self.lower, self.upper = known.lower, known.upper
+        self.mask, self.certificate = known.mask, known.certificate
+        self.searches = list(known.searches)
+        self.reason = known.reason
+        self._tried: set[int] = set()
+
+    def narrow(self, mask: Mask, certificate: Certificate) -> None:
+        """Take in a verified ticket."""
+        if self.upper is None or mask.least_width < self.upper:
+            self.upper = mask.least_width
+            self.mask, self.certificate = mask.resized(self.upper), certificate
+        self._check()
+
+    def merge(self, outcome: Outcome) -> None:
+        """Take in everything that the outcome proves."""
+        self._tried.add(outcome.width)
+        if outcome.impossible_width > self.lower or outcome.status is Status.UNDECIDED:
+            self.reason = outcome.reason
+        self.lower = max(self.lower, outcome.impossible_width)
+        if outcome.search not in self.searches:
+            self.searches.append(outcome.search)
+        if outcome.mask is not None and outcome.certificate is not None:
+            self.narrow(outcome.mask, outcome.certificate)
+        self._check()
+
+    def _check(self) -> None:
+        if self.upper is not None and self.lower >= self.upper:
+            raise AssertionError(f"a ticket of width {self.upper} contradicts a proof of none at width {self.lower}")
+
+    def next_width(self, start: int, growth: float, max_width: int) -> int | None:
+        """Return the width to try next, or None where nothing is left to try.
+
+        Without a ticket the network is widened; where widths were tried in vain, every other step looks for a proof
+        below them instead. With a ticket the widest gap is bisected.
+        """
+        tried = sorted(n for n in self._tried if self.lower < n and (self.upper is None or n < self.upper))
+        edges = [self.lower, *tried] if self.upper is None else [self.lower, *tried, self.upper]
+        below, above = max(pairwise(edges), key=lambda edge: edge[1] - edge[0], default=(0, 0))
+        middle = (below + above) // 2 if above - below > 1 else None
+        widest = edges[-1]
+        if self.upper is None and widest < max_width and (len(tried) % 2 == 1 or not tried or middle is None):
+            return min(max_width, max(start, widest + 1, math.ceil(growth * widest)))
+        return middle
+
+    def share(self, remaining: float) -> float:
+        """Return how much of the remaining time the next width may take: all of it where it is the last question."""
+        last = self.upper is not None and self.upper - self.lower == 2
+        return remaining if last else remaining / 2.0
+
+
+def registered(problem: Problem) -> Search:
+    """Return the registry's choice; the engines behind it are imported only now."""
+    from prunegap.search.registry import choose
+
+    return choose(problem)
+
+
+def minimal_width(
+    cell: Cell, effort: Effort | None = None, known: WidthInterval | None = None, choose: Chooser = registered
+) -> WidthInterval:
+    """Return the minimal width of a cell as a proven interval (lower, upper].
+
+    Guarantees what WidthInterval says, and that the interval lies within `known`, what an earlier call has proven.
+    `choose` gives the search for a problem (default: the registry). Raises BadInputError where no search handles it.
+    """
+    effort = effort or Effort()
+    deadline = Deadline(Budget(effort.seconds))
+    bracket = _Bracket(known or WidthInterval(cell))
+    if bracket.upper is None and bracket.lower < 0:
+        _try_empty(bracket, cell.problem(0))
+    stopped = _shrink(bracket, cell, effort, deadline, choose)
+    return WidthInterval(
+        cell,
+        bracket.lower,
+        bracket.upper,
+        bracket.mask,
+        bracket.certificate,
+        (known.seconds if known else 0.0) + deadline.elapsed,
+        tuple(bracket.searches),
+        "; ".join(filter(None, (stopped, bracket.reason))),
+    )
+
+
+def _try_empty(bracket: _Bracket, problem: Problem) -> None:
+    """Ask about width 0: the empty ticket has error ||w*||."""
+    empty = Mask.from_rows(np.zeros((0, problem.dimension), dtype=np.bool_))
+    certificate = certify(problem, empty)
+    if certificate.proves(problem.epsilon):
+        bracket.reason = "the empty ticket is good enough"
+        bracket.narrow(empty, certificate)
+    elif certificate.refutes(problem.epsilon):
+        bracket.lower = 0
+
+
+def _shrink(bracket: _Bracket, cell: Cell, effort: Effort, deadline: Deadline, choose: Chooser) -> str:
+    """Narrow the bracket until it is closed or the effort is spent; return why it stayed open, or nothing."""
+    start, growth = 4 * cell.dimension, Search.growth
+    inputs: Matrix | None = None
+    while WidthStatus.of(bracket.lower, bracket.upper) is not WidthStatus.CLOSED:
+        width = bracket.next_width(start, growth, effort.max_width)
+        if width is None:
+            return f"greatest width {effort.max_width} reached"
+        seconds = None
+        if effort.seconds is not None:
+            if deadline.remaining <= LEAST_SHARE * effort.seconds:
+                return f"time limit of {effort.seconds:g} s reached"
+            seconds = bracket.share(deadline.remaining)
+        problem = cell.problem(width)
+        search = choose(problem)
+        growth = search.growth
+        outcome = search.search(problem, Budget(seconds), inputs)
+        inputs = inputs if outcome.inputs is None else outcome.inputs
+        bracket.merge(outcome)
+    return ""

@@ -1,0 +1,1 @@
+"""What has been published about the widths that prunegap measures."""
