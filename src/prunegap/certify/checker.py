@@ -5,6 +5,7 @@ The choice looks at the size and the shape of what remains, never at who found i
 
 from __future__ import annotations
 
+from prunegap.certify.arrangement import certify_arrangement
 from prunegap.certify.claim import Claim
 from prunegap.certify.exact_plane import certify_plane
 from prunegap.model.mask import Mask
@@ -17,4 +18,6 @@ def certify(problem: Problem, mask: Mask) -> Certificate:
     claim = Claim.of(problem, mask)
     if claim.dimension <= 2:
         return certify_plane(claim)
-    raise NotImplementedError("only d <= 2 so far")
+    if claim.dimension == 3:
+        return certify_arrangement(claim)
+    raise NotImplementedError("only d <= 3 so far")

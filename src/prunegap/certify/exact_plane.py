@@ -11,9 +11,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from functools import cmp_to_key
+from itertools import pairwise
 from typing import NamedTuple
 
-from prunegap.certify.claim import Claim
+from prunegap.certify.claim import Claim, IntegerVector
 from prunegap.certify.rounding import root_enclosure
 from prunegap.model.network import Readout
 from prunegap.model.outcome import Certificate
@@ -45,42 +46,22 @@ def certify_plane(claim: Claim) -> Certificate:
     sup over ||x|| <= 1 of |rho(p(x)) - relu(<w*, x>)|, exactly for the doubles given, whatever their magnitude.
     At d = 1 the plane is entered with a second coordinate that nobody reads.
     """
-    rows, pieces, target, unit = _integers(claim)
+    exact = claim.exact()
+    rows, pieces, target = _planar(exact.rows), _planar(exact.pieces), _planar([exact.target])[0]
     best = Peak(0, 1, target)
     for arc in _arcs(rows, pieces, target):
         for form, start, end in _forms(arc, target, claim.readout):
             peak = _peak(form, start, end)
             if peak.square * best.norm > best.square * peak.norm:
                 best = peak
-    lower, upper = root_enclosure(best.square, best.norm * unit * unit)
+    lower, upper = root_enclosure(best.square, best.norm * exact.unit**2)
     largest = max(abs(best.where[0]), abs(best.where[1]))
     worst = tuple(coordinate / largest for coordinate in best.where[: claim.dimension])
     return Certificate(lower, upper, METHOD, worst)
 
 
-def _integers(claim: Claim) -> tuple[list[Point], list[Point], Point, int]:
-    """Return the rows w_i, the pieces v_i w_i and the target as integers, the last two in units of 1 / unit."""
-    width, dimension = claim.weights.shape
-    entries, entry_unit = _common(claim.weights.ravel().tolist())
-    outputs, output_unit = _common(claim.outputs.tolist())
-    goal, goal_unit = _common(claim.target.tolist())
-    unit = max(entry_unit * output_unit, goal_unit)
-    factor, goal_factor = unit // (entry_unit * output_unit), unit // goal_unit
-    if dimension == 1:
-        rows = [(entry, 0) for entry in entries]
-        target = (goal[0] * goal_factor, 0)
-    else:
-        rows = list(zip(entries[::2], entries[1::2], strict=True))
-        target = (goal[0] * goal_factor, goal[1] * goal_factor)
-    scales = [output * factor for output in outputs]
-    return rows, [(s * x, s * y) for s, (x, y) in zip(scales, rows, strict=True)], target, unit
-
-
-def _common(values: list[float]) -> tuple[list[int], int]:
-    """Return the values as integers over one power of two, and that power."""
-    ratios = [value.as_integer_ratio() for value in values]
-    unit = max((denominator for _, denominator in ratios), default=1)
-    return [numerator * (unit // denominator) for numerator, denominator in ratios], unit
+def _planar(vectors: list[IntegerVector]) -> list[Point]:
+    return [(vector[0], vector[1] if len(vector) > 1 else 0) for vector in vectors]
 
 
 def _cross(u: Point, w: Point) -> int:
@@ -99,7 +80,7 @@ def _arcs(rows: list[Point], pieces: list[Point], target: Point) -> Iterator[Arc
     x, y = sum(piece[0] for piece in active), sum(piece[1] for piece in active)
     turn = ends + [(-u[0], -u[1]) for u in ends] + ends[:1]
     jumps = jumps + [(-jump[0], -jump[1]) for jump in jumps]
-    for k, (start, end) in enumerate(zip(turn[:-1], turn[1:], strict=True)):
+    for k, (start, end) in enumerate(pairwise(turn)):
         if k > 0:
             x, y = x + jumps[k][0], y + jumps[k][1]
         yield Arc(start, end, (x, y))
@@ -116,7 +97,7 @@ def _half_turn(rows: list[Point], pieces: list[Point], target: Point) -> tuple[l
         kinks.append((u, piece if _cross(u, row) > 0 else (-piece[0], -piece[1])))
     # The float order is nearly right, and sorting what is nearly sorted takes a linear number of exact comparisons.
     kinks.sort(key=lambda kink: _rough_angle(kink[0]))
-    kinks.sort(key=cmp_to_key(lambda one, other: _sign(_cross(other[0], one[0]))))
+    kinks.sort(key=cmp_to_key(_compare))
     ends, jumps = [kinks[0][0]], [kinks[0][1]]
     for u, jump in kinks[1:]:
         if _cross(ends[-1], u) == 0:
@@ -138,8 +119,9 @@ def _rough_angle(u: Point) -> float:
     return math.atan2(u[1] / largest, u[0] / largest)
 
 
-def _sign(value: int) -> int:
-    return (value > 0) - (value < 0)
+def _compare(one: tuple[Point, Point], other: tuple[Point, Point]) -> int:
+    turn = _cross(one[0], other[0])
+    return (turn < 0) - (turn > 0)
 
 
 def _forms(arc: Arc, target: Point, readout: Readout) -> Iterator[tuple[Point, Point, Point]]:
