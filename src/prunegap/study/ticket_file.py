@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +24,7 @@ from prunegap.model.mask import Mask
 from prunegap.model.network import Network, Readout
 from prunegap.model.problem import Problem
 from prunegap.study.ticket import Ticket
+from prunegap.study.whole_file import write_whole
 
 FORMAT = 1
 _NO_DIGEST = "0" * 64
@@ -62,24 +61,6 @@ def save_ticket(path: Path | str, ticket: Ticket) -> None:
     blank = save(tensors, {"prunegap": json.dumps(claim, sort_keys=True)})
     digest = hashlib.sha256(blank).hexdigest()
     write_whole(Path(path), blank.replace(_NO_DIGEST.encode(), digest.encode(), 1))
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write `content` so that `path` holds all of it or what it held before; raises BadInputError if it cannot."""
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(name, 0o644)
-            os.replace(name, path)
-        except BaseException:
-            os.unlink(name)
-            raise
-    except OSError as error:
-        raise BadInputError(str(path), f"cannot be written ({error.strerror})", "choose another place") from None
 
 
 def load_ticket(path: Path | str) -> Ticket:
