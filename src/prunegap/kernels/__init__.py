@@ -1,0 +1,1 @@
+"""Compiled inner loops: pure functions of bare arrays that know no network and no ticket."""
