@@ -26,7 +26,7 @@ LEAST_DECADE = 4.0
 
 NOTE = (
     "Lines: medians. Dots: one seed each, proven minimal. Bars: proven intervals, still open. Arrows: none found.",
-    "Dashed: bounds of arXiv:2603.02234 (v1, v3), constants unknown: each scaled to touch the medians; compare slopes.",
+    "Dashed: bounds of arXiv:2603.02234 (v1, v3), constants unknown: scaled to touch the medians, compare slopes.",
 )
 
 
@@ -55,7 +55,7 @@ def _panels(blocks: Sequence[Block]) -> list[Panel]:
 
 
 def headline(blocks: Sequence[Block]) -> str:
-    """Return the message of the picture in one line; without a proven gap it names what is drawn and claims nothing."""
+    """Return the message of the picture in one line; without a proven gap it only names what is drawn."""
     for block in blocks:
         ratio = block.ratio(block.epsilons[-1])
         if ratio is not None and gap_is_visible(block):

@@ -106,14 +106,15 @@ class Panel:
 
     def _curve(self, bound: Bound, family: Sequence[Block]) -> list[Point]:
         block = self.block
-        measured = [
-            (other.dimension, epsilon, statistic.median.low)
-            for other in family
-            for epsilon in other.epsilons
-            if bound.applies(other.dimension, other.readout)
-            and (statistic := other.width(epsilon, bound.granularity)) is not None
-        ]
-        constant = bound.constant_touching([m for m in measured if m[2] >= 1.0])
+        measured = []
+        for other in family:
+            for epsilon in other.epsilons:
+                statistic = other.width(epsilon, bound.granularity)
+                if statistic is not None and bound.applies(other.dimension, other.readout):
+                    median = statistic.median
+                    end = median.high if bound.side == "upper" and median.high < math.inf else median.low
+                    measured.append((other.dimension, epsilon, end))
+        constant = bound.constant_touching([point for point in measured if point[2] >= 1.0])
         shown = bound.applies(block.dimension, block.readout) and bound.granularity in block.granularities
         if constant is None or not shown or len(self.inverses) < 2:
             return []

@@ -16,9 +16,10 @@ from contextlib import closing, nullcontext
 from pathlib import Path
 
 from prunegap.study.cell import Cell
+from prunegap.study.find import Chooser, registered
 from prunegap.study.row import Row
 from prunegap.study.store import Store
-from prunegap.study.width import Chooser, Effort, WidthInterval, minimal_width, registered
+from prunegap.study.width import Effort, WidthInterval, minimal_width
 
 OnRow = Callable[[Row, int, int], None]
 """Called with a row, how many are done and how many there are."""

@@ -9,7 +9,6 @@ leaves the interval open, never a guess in its place.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
@@ -24,9 +23,8 @@ from prunegap.model.outcome import Certificate, Outcome, Status
 from prunegap.model.problem import Problem
 from prunegap.search.base import Budget, Deadline, Search
 from prunegap.study.cell import Cell
+from prunegap.study.find import Chooser, registered
 from prunegap.study.ticket import Ticket
-
-Chooser = Callable[[Problem], Search]
 
 LEAST_SHARE = 0.01
 """A cell stops where less than this part of its time is left."""
@@ -146,13 +144,6 @@ class _Bracket:
         """Return how much of the remaining time the next width may take: all of it where it is the last question."""
         last = self.upper is not None and self.upper - self.lower == 2
         return remaining if last else remaining / 2.0
-
-
-def registered(problem: Problem) -> Search:
-    """Return the registry's choice; the engines behind it are imported only now."""
-    from prunegap.search.registry import choose
-
-    return choose(problem)
 
 
 def minimal_width(

@@ -1,0 +1,103 @@
+"""`prunegap measure`: a grid of cells, its study on disk, a table, a sentence, a picture."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from prunegap.cli import lists
+from prunegap.cli.progress import Progress
+from prunegap.model.draw import Initialisation
+from prunegap.model.errors import BadInputError
+from prunegap.model.granularity import parse_granularity
+from prunegap.model.network import Readout
+from prunegap.report.figures import draw_widths
+from prunegap.report.sentence import sentence
+from prunegap.report.table import table
+from prunegap.study.cell import Cell, grid
+from prunegap.study.row import Row
+from prunegap.study.summary import blocks
+from prunegap.study.sweep import measure
+from prunegap.study.width import Effort
+
+SCHEMA = 1
+"""Version of the object that --json prints; docs/json-schema.md is the promise."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The options that name the cells, as they were typed."""
+
+    dimension: str
+    epsilon: str
+    granularity: str
+    readout: str
+    init: str
+    seeds: str
+
+    def cells(self) -> list[Cell]:
+        """Return the cells; raises BadInputError for whatever is not one."""
+        return grid(
+            lists.listed("dimension", self.dimension, lists.dimension),
+            lists.listed("epsilon", self.epsilon, lists.epsilon),
+            lists.listed("granularity", self.granularity, parse_granularity),
+            lists.listed("readout", self.readout, Readout.parse),
+            lists.listed("init", self.init, Initialisation.parse),
+            lists.seeds(self.seeds),
+        )
+
+
+def run(asked: Asked, max_width: int, time_limit: float, workers: int | None, out: Path, as_json: bool) -> None:
+    """Measure, draw and print."""
+    effort, cells = Effort(lists.time_limit(time_limit), max_width), asked.cells()
+    processes = _available_cores() if workers is None else workers
+    if processes < 1:
+        raise BadInputError(f"workers {processes}", "must be at least 1", "use --workers 2")
+    try:
+        with Progress(len(cells)) as progress:
+            rows = measure(cells, out, effort, processes, progress.advance)
+    except BrokenProcessPool:
+        print("error: a worker died: out of memory?; use fewer --workers and run it again", file=sys.stderr)
+        raise typer.Exit(1) from None
+    found = blocks(rows)
+    drawn = draw_widths(found, out / "width.svg", out / "width.png")
+    if as_json:
+        print(json.dumps({"schema": SCHEMA, "cells": [as_object(row) for row in rows]}))
+    else:
+        print("\n\n".join(f"{table(block)}\n\n{sentence(block)}" for block in found))
+    _say_where(out, rows, drawn)
+
+
+def as_object(row: Row) -> dict[str, object]:
+    """Return the row as the JSON object that docs/json-schema.md promises."""
+    return {
+        "dimension": row.cell.dimension,
+        "epsilon": row.cell.epsilon,
+        "granularity": row.cell.granularity.name,
+        "readout": row.cell.readout.value,
+        "init": row.cell.initialisation.value,
+        "seed": row.cell.seed,
+        "lower": row.lower,
+        "upper": row.upper,
+        "status": row.status.value,
+        "seconds": row.seconds,
+    }
+
+
+def _available_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _say_where(out: Path, rows: Sequence[Row], drawn: bool) -> None:
+    tickets = sum(row.ticket is not None for row in rows)
+    picture = "width.svg, width.png, " if drawn else ""
+    print(f"in {out}: {picture}study.sqlite, tickets/ ({tickets} for these cells)", file=sys.stderr)
