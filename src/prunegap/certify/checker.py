@@ -8,6 +8,7 @@ from __future__ import annotations
 from prunegap.certify.arrangement import certify_arrangement
 from prunegap.certify.claim import Claim
 from prunegap.certify.exact_plane import certify_plane
+from prunegap.certify.separable import certify_separable, is_separable
 from prunegap.model.mask import Mask
 from prunegap.model.outcome import Certificate
 from prunegap.model.problem import Problem
@@ -20,4 +21,6 @@ def certify(problem: Problem, mask: Mask) -> Certificate:
         return certify_plane(claim)
     if claim.dimension == 3:
         return certify_arrangement(claim)
-    raise NotImplementedError("only d <= 3 so far")
+    if is_separable(claim):
+        return certify_separable(claim)
+    raise NotImplementedError("only d <= 3 or separable so far")
