@@ -1,24 +1,27 @@
-"""A search by brute force over every mask, for networks of a few rows: importable, so worker processes find it."""
+"""The oracle as a search: brute force over every mask of a small network, importable by worker processes."""
 
 from __future__ import annotations
 
-from itertools import product
+import os
+import time
 from typing import ClassVar
 
-import numpy as np
+import oracles
 
-from prunegap.certify import certify
-from prunegap.model.mask import Mask
-from prunegap.model.network import Matrix, Readout
+from prunegap.model.network import Matrix
 from prunegap.model.outcome import Finding
 from prunegap.model.problem import Problem
 from prunegap.search.base import Deadline, Search
 
-MOST_MASKS = 1 << 14
+GATE = "PRUNEGAP_TEST_GATE"
+"""Environment variable: the file that gated searches wait for."""
+
+GATED_FROM = 0.35
+"""The epsilon from which gated searches wait."""
 
 
 class BruteForce(Search):
-    """Tries every mask on a ring of directions: one that passes is certified, a network without one excluded."""
+    """Decides any network that is small enough to try every mask."""
 
     name: ClassVar[str] = "brute-force"
 
@@ -26,34 +29,38 @@ class BruteForce(Search):
         return None
 
     def _search(self, problem: Problem, deadline: Deadline, inputs: Matrix | None) -> Finding:
-        rows = np.vstack(
-            [np.zeros((1, problem.dimension), bool), problem.granularity.row_supports(problem.dimension)]
-        )
-        if len(rows) ** problem.width > MOST_MASKS:
-            return Finding(reason="too many masks")
-        ring = directions(problem.dimension)
-        goal = np.maximum(ring @ problem.target, 0.0)
-        hidden = np.maximum(np.einsum("kd,sd,nd->nsk", ring, rows, problem.network.weights), 0.0)
-        parts = hidden * problem.network.outputs[:, None, None]
-        for choice in product(range(len(rows)), repeat=problem.width):
-            values = sum((parts[i, s] for i, s in enumerate(choice)), np.zeros(len(ring)))
-            if problem.readout is Readout.RELU:
-                values = np.maximum(values, 0.0)
-            if np.abs(values - goal).max() <= problem.epsilon:
-                mask = Mask.from_rows(rows[list(choice)].reshape(problem.width, problem.dimension))
-                if certify(problem, mask).proves(problem.epsilon):
-                    return Finding(mask=mask, reason="found")
-        return Finding(impossible_width=problem.width, reason="no mask passes")
+        least = oracles.least_error(problem)
+        if least.upper <= problem.epsilon:
+            return Finding(mask=least.mask)
+        return Finding(impossible_width=problem.width if least.lower > problem.epsilon else -1, reason="all masks fail")
 
 
-def directions(dimension: int) -> Matrix:
-    """Return unit directions, shape (k, dimension): both at d = 1, a ring of 512 at d = 2."""
-    if dimension == 1:
-        return np.array([[1.0], [-1.0]])
-    angles = np.linspace(0.0, 2.0 * np.pi, 512, endpoint=False)
-    return np.column_stack([np.cos(angles), np.sin(angles)])
+class Gated(BruteForce):
+    """Waits for a file at every large epsilon, so that a test can kill what is in flight."""
+
+    def _search(self, problem: Problem, deadline: Deadline, inputs: Matrix | None) -> Finding:
+        while problem.epsilon >= GATED_FROM and not os.path.exists(os.environ[GATE]):
+            time.sleep(0.02)
+        return super()._search(problem, deadline, inputs)
+
+
+class Forbidden(BruteForce):
+    """Must never be asked."""
+
+    def _search(self, problem: Problem, deadline: Deadline, inputs: Matrix | None) -> Finding:
+        raise AssertionError(f"asked about epsilon {problem.epsilon} at width {problem.width}")
 
 
 def choose(problem: Problem) -> Search:
     """Return the brute-force search for any problem."""
     return BruteForce()
+
+
+def choose_gated(problem: Problem) -> Search:
+    """Return the search that waits."""
+    return Gated()
+
+
+def choose_forbidden(problem: Problem) -> Search:
+    """Return the search that must not run."""
+    return Forbidden()

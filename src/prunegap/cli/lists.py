@@ -54,18 +54,18 @@ def seeds(text: str) -> list[int]:
 
     Raises BadInputError for anything else, for none, and for more than 100,000.
     """
-    if re.fullmatch(r"[0-9]+", text.strip()):
-        text = f"0-{int(text) - 1}" if int(text) else ""
+    ranges = f"0-{int(text) - 1}" if re.fullmatch(r"\s*0*[1-9][0-9]{0,17}\s*", text) else text
     found: list[int] = []
-    for part in text.split(","):
+    for part in ranges.split(","):
         match = re.fullmatch(r"\s*([0-9]{1,18})(?:-([0-9]{1,18}))?\s*", part)
-        if match is None:
+        if match is None or text.strip() == "0":
             rule = "must name at least one seed, as a count, a range or a list"
             raise BadInputError(f"seeds {text!r}", rule, "use --seeds 5, 7-11 or 0,3,9")
         first, last = int(match[1]), int(match[2] or match[1])
         if not 0 <= last - first < MOST_SEEDS:
-            rule = f"must run upwards over at most {MOST_SEEDS} seeds"
-            raise BadInputError(f"seeds {part.strip()!r}", rule, "use a range like 7-11")
+            raise BadInputError(
+                f"seeds {text!r}", f"must run upwards over at most {MOST_SEEDS} seeds", "use a range like 7-11"
+            )
         found.extend(range(first, last + 1))
     return list(dict.fromkeys(found))
 

@@ -31,7 +31,8 @@ CREATE TABLE cells (
     {", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())}
 ) STRICT
 """
-_REMEDY = "choose another --out directory, or remove this one"
+_ELSEWHERE = "choose another --out directory"
+_REMEDY = "restore it from a copy, or choose another --out directory"
 
 
 class Store:
@@ -46,7 +47,7 @@ class Store:
             self._connection = self._connect()
         except OSError as error:
             reason = error.strerror or str(error)
-            raise BadInputError(f"out {self.directory}", f"cannot be used ({reason})", _REMEDY) from None
+            raise BadInputError(f"out {self.directory}", f"cannot be used ({reason})", _ELSEWHERE) from None
 
     def __enter__(self) -> Store:
         return self
@@ -85,7 +86,7 @@ class Store:
             with self._connection:
                 self._connection.execute(f"INSERT OR REPLACE INTO cells VALUES ({places})", values_of(row))
         except sqlite3.OperationalError as error:
-            raise BadInputError(str(self.database), f"cannot be written ({error})", _REMEDY) from None
+            raise BadInputError(str(self.database), f"cannot be written ({error})", _ELSEWHERE) from None
 
     def _row(self, values: tuple[object, ...]) -> Row:
         try:
@@ -96,13 +97,13 @@ class Store:
     def _make_room(self) -> None:
         """Create directory and database if there is nothing yet; the database appears whole or not at all."""
         if self.directory.exists() and not self.directory.is_dir():
-            raise BadInputError(f"out {self.directory}", "is a file", _REMEDY)
+            raise BadInputError(f"out {self.directory}", "is a file", _ELSEWHERE)
         self.directory.mkdir(parents=True, exist_ok=True)
         if not self.database.exists():
             strangers = sorted(p.name for p in self.directory.iterdir() if not p.name.startswith(f".{DATABASE}"))
             if strangers:
                 raise BadInputError(
-                    f"out {self.directory}", f"holds {strangers[0]} but no prunegap study", "choose another directory"
+                    f"out {self.directory}", f"holds {strangers[0]} but no prunegap study", _ELSEWHERE
                 )
             _create_database(self.database)
         (self.directory / TICKETS).mkdir(exist_ok=True)
@@ -130,7 +131,7 @@ def _create_database(path: Path) -> None:
             connection.execute(f"PRAGMA user_version = {SCHEMA}")
             connection.execute(_CREATE)
     except sqlite3.OperationalError as error:
-        raise BadInputError(f"out {path.parent}", f"cannot be written ({error})", _REMEDY) from None
+        raise BadInputError(f"out {path.parent}", f"cannot be written ({error})", _ELSEWHERE) from None
     temporary.replace(path)
 
 
@@ -143,7 +144,7 @@ def _check_header(path: Path) -> None:
     (schema,) = struct.unpack(">i", header[60:64])
     (application,) = struct.unpack(">i", header[68:72])
     if application != APPLICATION_ID:
-        raise BadInputError(str(path), "is no prunegap study", _REMEDY)
+        raise BadInputError(str(path), "is no prunegap study", _ELSEWHERE)
     if schema != SCHEMA:
         rule = f"has schema {schema} and this version of prunegap reads schema {SCHEMA}"
         raise BadInputError(str(path), rule, "choose another --out directory, or the version that wrote it")
