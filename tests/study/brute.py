@@ -7,7 +7,6 @@ import time
 from typing import ClassVar
 
 import oracles
-
 from prunegap.model.network import Matrix
 from prunegap.model.outcome import Finding
 from prunegap.model.problem import Problem
@@ -32,7 +31,9 @@ class BruteForce(Search):
         least = oracles.least_error(problem)
         if least.upper <= problem.epsilon:
             return Finding(mask=least.mask)
-        return Finding(impossible_width=problem.width if least.lower > problem.epsilon else -1, reason="all masks fail")
+        return Finding(
+            impossible_width=problem.width if least.lower > problem.epsilon else -1, reason="all masks fail"
+        )
 
 
 class Gated(BruteForce):

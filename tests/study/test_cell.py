@@ -58,6 +58,8 @@ def test_a_grid_holds_each_cell_once_in_reading_order() -> None:
         (2, 0.1, Weight(), -1),
     ],
 )
-def test_a_cell_that_is_no_question_is_refused(dimension: int, epsilon: float, granularity: Weight, seed: int) -> None:
+def test_a_cell_that_is_no_question_is_refused(
+    dimension: int, epsilon: float, granularity: Weight, seed: int
+) -> None:
     with pytest.raises(BadInputError):
         Cell(dimension, epsilon, granularity, seed)

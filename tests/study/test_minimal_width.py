@@ -3,11 +3,11 @@
 import math
 
 import numpy as np
-import oracles
 import pytest
 from brute import choose
 from scripted import Scripted
 
+import oracles
 from prunegap.model.granularity import Granularity, Neuron, Weight
 from prunegap.model.network import Readout
 from prunegap.study.cell import Cell

@@ -109,8 +109,11 @@ class Store:
         (self.directory / TICKETS).mkdir(exist_ok=True)
 
     def _connect(self) -> sqlite3.Connection:
+        # Without a log left by a killed writer only the file itself counts, and looking at it must leave no trace.
+        alone = not self.database.with_name(f"{DATABASE}-wal").exists()
+        address = f"{self.database.absolute().as_uri()}?mode=ro{'&immutable=1' if alone else ''}"
         try:
-            with closing(sqlite3.connect(f"{self.database.absolute().as_uri()}?mode=ro", uri=True)) as reader:
+            with closing(sqlite3.connect(address, uri=True)) as reader:
                 (verdict,) = reader.execute("PRAGMA integrity_check(1)").fetchone()
                 if verdict != "ok":
                     raise sqlite3.DatabaseError(verdict)
