@@ -45,6 +45,7 @@ class Store:
             self._make_room()
             _check_header(self.database)
             self._connection = self._connect()
+            (self.directory / TICKETS).mkdir(exist_ok=True)
         except OSError as error:
             reason = error.strerror or str(error)
             raise BadInputError(f"out {self.directory}", f"cannot be used ({reason})", _ELSEWHERE) from None
@@ -106,7 +107,6 @@ class Store:
                     f"out {self.directory}", f"holds {strangers[0]} but no prunegap study", _ELSEWHERE
                 )
             _create_database(self.database)
-        (self.directory / TICKETS).mkdir(exist_ok=True)
 
     def _connect(self) -> sqlite3.Connection:
         # Without a log left by a killed writer only the file itself counts, and looking at it must leave no trace.
