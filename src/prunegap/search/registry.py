@@ -7,15 +7,28 @@ from __future__ import annotations
 
 from prunegap.model.problem import Problem
 from prunegap.search.base import Search
+from prunegap.search.portfolio import Portfolio
 from prunegap.search.program import ZeroOneProgram
+from prunegap.search.separable import SeparableSearch
 
 PROGRAM = ZeroOneProgram()
+SEPARABLE = SeparableSearch()
+# A few attempts cost milliseconds and settle the widths with room to spare, which are the hard ones for the program.
+PORTFOLIO = Portfolio("portfolio", (SeparableSearch(attempts=8), PROGRAM))
 
 SEARCHES: dict[str, Search] = {
     PROGRAM.name: PROGRAM,
+    SEPARABLE.name: SEPARABLE,
+    PORTFOLIO.name: PORTFOLIO,
 }
+
+MOST_SUPPORTS = 7
+"""Supports a row up to which the exact program is the choice: every subset of three weights."""
 
 
 def choose(problem: Problem) -> Search:
-    """Return the search that is best at this problem."""
-    return PROGRAM
+    """Return the search that is best at this problem: an exact one where it is within reach."""
+    # At d = 1 every granularity is the same question and gets the same search (F8).
+    if problem.dimension == 1 or SEPARABLE.refusal(problem) is not None:
+        return PROGRAM
+    return PORTFOLIO if 2**problem.dimension - 1 <= MOST_SUPPORTS else SEPARABLE
