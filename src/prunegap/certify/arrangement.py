@@ -160,26 +160,31 @@ class Record:
 
     def points(self, directions: Matrix) -> None:
         """Try places known to a few roundoffs."""
-        self._take(directions, np.full(directions.shape[0], np.inf), np.zeros(directions.shape[0]))
+        errors = self._errors_at(directions)
+        self.upper = max(self.upper, float(errors.max(initial=0.0)) + self.scaled.slack)
 
     def peaks(self, forms: Matrix, doubts: Vector) -> None:
-        """Try the places c / ||c|| of linear forms (c, 3), each known up to an error of norm `doubts`."""
+        """Try the places c / ||c|| of linear forms (c, 3), each known up to an error of norm `doubts`.
+
+        If the place lies in the face, the error there is ||c||; where it cannot be, the form says nothing.
+        """
         norms = np.asarray(np.linalg.norm(forms, axis=1))
         caps = (norms + doubts) * (1.0 + 8 * UNIT_ROUNDOFF) + NEGLIGIBLE
         useful = caps > self.lower
-        forms, norms, caps, doubts = forms[useful], norms[useful], caps[useful], doubts[useful]
-        safe = np.maximum(norms, NEGLIGIBLE)[:, None]
-        self._take(forms / safe, caps, 2.0 * doubts / safe[:, 0])
+        norms, caps, doubts = np.maximum(norms[useful], NEGLIGIBLE), caps[useful], doubts[useful]
+        errors = self._errors_at(forms[useful] / norms[:, None])
+        errors = errors + self.scaled.slack + self.scaled.lipschitz * 2.0 * doubts / norms
+        possible = errors >= (norms - doubts) * (1.0 - 8 * UNIT_ROUNDOFF) - NEGLIGIBLE
+        self.upper = max(self.upper, float(np.minimum(caps, errors)[possible].max(initial=0.0)))
 
-    def _take(self, directions: Matrix, caps: Vector, drifts: Vector) -> None:
-        if not directions.shape[0]:
-            return
+    def _errors_at(self, directions: Matrix) -> Vector:
+        """Return the errors in floats; the greatest is a lower bound less its slack."""
         errors = self.scaled.errors_at(directions)
-        slack = self.scaled.slack
-        best = int(np.argmax(errors))
-        if self.worst is None or errors[best] - slack > self.lower:
-            self.lower, self.worst = max(0.0, float(errors[best]) - slack), directions[best]
-        self.upper = max(self.upper, float(np.minimum(caps, errors + slack + self.scaled.lipschitz * drifts).max()))
+        if errors.size:
+            best = int(np.argmax(errors))
+            if self.worst is None or errors[best] - self.scaled.slack > self.lower:
+                self.lower, self.worst = max(0.0, float(errors[best]) - self.scaled.slack), directions[best]
+        return errors
 
 
 def certify_arrangement(claim: Claim) -> Certificate:
