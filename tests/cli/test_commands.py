@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -192,3 +194,25 @@ def test_progress_is_silent_on_standard_output_and_ends_with_where_things_are(st
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
     assert len(done.stdout.splitlines()) == 1
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_ctrl_c_even_twice_ends_quietly_and_says_how_to_go_on(tmp_path: Path) -> None:
+    grid = ["--epsilon", "0.9,0.0001", "--granularity", "neuron", "--seeds", "3", "--workers", "2"]
+    command = [sys.executable, "-m", "prunegap.cli", "measure", *grid, "--out", str(tmp_path / "s")]
+    study = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        end = time.monotonic() + 60.0
+        while not (tmp_path / "s" / DATABASE).exists():
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        time.sleep(1.0)
+        study.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+        study.send_signal(signal.SIGINT)
+        out, err = study.communicate(timeout=60)
+    finally:
+        study.kill()
+    assert (study.returncode, out) == (130, "")
+    assert err.startswith("interrupted: ")
+    assert "of 6 cells are stored" in err
+    assert err.count("\n") == 1

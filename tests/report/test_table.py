@@ -65,7 +65,7 @@ SENTENCES: dict[str, tuple[Widths, int, list[str], list[str]]] = {
     "no gap": (
         {**GAP, (0.02, "neuron"): closed(20, 24, 30)},
         2,
-        ["exactly the width", "no growing gap"],
+        ["in the median seed, exactly the width", "no growing gap"],
         ["is visible:", "the gap is visible"],
     ),
     "a gap that shrinks": (

@@ -32,7 +32,7 @@ def run(arguments: Sequence[str]) -> int:
     except OSError as error:
         return _complain(f"{error.filename or 'system'}: {error.strerror or error}; check the path and the space", 2)
     except (KeyboardInterrupt, typer.Abort):
-        return _complain("interrupted: what is done is stored; the same command goes on", 130)
+        return _complain("interrupted", 130)
     except usage_error as error:
         return _complain(f"{_usage_message(error)}; see prunegap --help", 2)
 

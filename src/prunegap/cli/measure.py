@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -60,12 +61,19 @@ def run(asked: Asked, max_width: int, time_limit: float, workers: int | None, ou
     processes = _available_cores() if workers is None else workers
     if processes < 1:
         raise BadInputError(f"workers {processes}", "must be at least 1", "use --workers 2")
+    progress = Progress(len(cells))
     try:
-        with Progress(len(cells)) as progress:
+        with progress:
             rows = measure(cells, out, effort, processes, progress.advance)
     except BrokenProcessPool:
-        print("error: a worker died: out of memory?; use fewer --workers and run it again", file=sys.stderr)
+        print(
+            f"error: a worker died: out of memory?; use fewer --workers, {_goes_on(progress, out)}", file=sys.stderr
+        )
         raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C finds everything ending already
+        print(f"interrupted: {_goes_on(progress, out)}", file=sys.stderr)
+        raise typer.Exit(130) from None
     found = blocks(rows)
     drawn = draw_widths(found, out / "width.svg", out / "width.png")
     if as_json:
@@ -89,6 +97,10 @@ def as_object(row: Row) -> dict[str, object]:
         "status": row.status.value,
         "seconds": row.seconds,
     }
+
+
+def _goes_on(progress: Progress, out: Path) -> str:
+    return f"{progress.done} of {progress.total} cells are stored in {out} and the same command goes on from there"
 
 
 def _available_cores() -> int:

@@ -20,6 +20,7 @@ class Progress:
     """Shows how many cells are done and what the last one gave; use it as a context manager."""
 
     def __init__(self, total: int) -> None:
+        self.total, self.done = total, 0
         self._bar: Bar | None = None
         self._said = time.monotonic()
         if sys.stderr.isatty():
@@ -40,6 +41,7 @@ class Progress:
 
     def advance(self, row: Row, done: int, total: int) -> None:
         """Take note of a finished row."""
+        self.done, self.total = done, total
         if self._bar is not None:
             self._bar.update(self._task, completed=done, description=_told(row))
         elif time.monotonic() - self._said >= PLAIN_INTERVAL:

@@ -67,17 +67,17 @@ def _single(block: Block, epsilon: float) -> str:
 def gap_is_visible(block: Block) -> bool | None:
     """Return whether neuron width is proven to outgrow weight width; None where open intervals leave it undecided.
 
-    Visible: at the smallest epsilon below 1 the median ratio is above 1, and the median neuron width has grown by a
-    larger factor than the median weight width since the largest epsilon.
+    Visible: at the smallest epsilon below 1 the ratio is above 1 for every seed, and from the largest epsilon to it
+    the median neuron width has grown by a larger factor than the median weight width.
     """
     neuron, weight = growth(block, "neuron"), growth(block, "weight")
     epsilons = [epsilon for epsilon in block.epsilons if epsilon < 1.0]
     ratio = block.ratio(epsilons[-1]) if epsilons else None
     if neuron is None or weight is None or ratio is None:
         return None
-    if ratio.median.low > 1.0 and neuron.low > weight.high:
+    if ratio.least.low > 1.0 and neuron.low > weight.high:
         return True
-    return False if ratio.median.high <= 1.0 or neuron.high <= weight.low else None
+    return False if ratio.least.high <= 1.0 or neuron.high <= weight.low else None
 
 
 def _verdict(block: Block, first: float, last: float) -> str:
@@ -85,7 +85,7 @@ def _verdict(block: Block, first: float, last: float) -> str:
     if ratio is None:
         other = {"weight": "neuron", "neuron": "weight"}.get(block.granularities[0], "weight,neuron")
         return f"; measure --granularity {other} beside it to see a gap" if len(block.granularities) == 1 else ""
-    needs = f"; at eps {last:g} neuron pruning needs {_times(ratio.median)} the width of weight pruning"
+    needs = f"; at eps {last:g} neuron pruning needs, in the median seed, {_times(ratio.median)} the width"
     visible = gap_is_visible(block)
     if visible is None:
         return f"{needs}: open intervals leave undecided whether the gap grows"

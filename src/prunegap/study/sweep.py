@@ -94,9 +94,9 @@ def _run_in_pool(
             yield future.result()
         pool.shutdown()
     except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
         for worker in set(multiprocessing.active_children()) - before:
             worker.terminate()
+        pool.shutdown(wait=False, cancel_futures=True)
         raise
 
 
