@@ -1,0 +1,88 @@
+"""The subset-sum kernel: compiled, interpreted and brute force agree."""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+
+import numpy as np
+import pytest
+
+from prunegap.kernels.subset_sum import best_subset, best_subset_kernel, best_subsets, sorted_sums, workspace
+from prunegap.model.errors import BadInputError
+
+random = np.random.default_rng(0)
+ROWS = {
+    "uniform": lambda n: random.uniform(-1.0, 1.0, n),
+    "positive": lambda n: random.uniform(0.0, 1.0, n),
+    "equal": lambda n: np.full(n, 0.3),
+    "zero": lambda n: np.zeros(n),
+    "quarters": lambda n: random.integers(-4, 5, n) / 4.0,
+    "scales": lambda n: random.standard_normal(n) * 10.0 ** random.integers(-8, 9, n),
+}
+
+
+def least_error(values: np.ndarray, target: float) -> float:
+    choices = np.array(list(product((0.0, 1.0), repeat=values.size))).reshape(2**values.size, values.size)
+    return float(np.abs(choices @ values - target).min())
+
+
+@pytest.mark.parametrize("kind", ROWS)
+@pytest.mark.parametrize("count", range(13))
+def test_no_subset_is_nearer(kind: str, count: int) -> None:
+    values = ROWS[kind](count)
+    for target in (0.0, 0.37, -1.4, 100.0, -100.0):
+        chosen, error = best_subset(values, target)
+        scale = float(np.abs(values).sum()) + abs(target)
+        assert chosen.shape == (count,)
+        assert error == abs(math.fsum([*values[chosen], -target]))
+        assert error <= least_error(values, target) + 1e-14 * scale
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 7, 10])
+def test_compiled_code_and_its_python_original_agree(count: int) -> None:
+    values, (left, right) = ROWS["uniform"](count), workspace(count)
+    assert best_subset_kernel(values, 0.4, left, right) == best_subset_kernel.py_func(values, 0.4, left, right)
+    levels, again = np.empty(2 ** (count + 1) + count + 1), np.empty(2 ** (count + 1) + count + 1)
+    start = sorted_sums(values, levels)
+    assert start == sorted_sums.py_func(values, again) == 2**count + count
+    sums = levels[start : start + 2**count]
+    assert (sums == again[start : start + 2**count]).all()
+    assert (np.diff(sums) >= 0.0).all()
+    brute = np.sort(np.array(list(product((0.0, 1.0), repeat=count))).reshape(2**count, count) @ values)
+    np.testing.assert_allclose(sums, brute, atol=1e-14)
+
+
+def test_a_batch_answers_as_its_rows_do_with_any_number_of_workers() -> None:
+    values, targets = random.uniform(-1.0, 1.0, (1500, 9)), random.uniform(-1.0, 1.0, 1500)
+    chosen, errors = best_subsets(values, targets)
+    shared, shared_errors = best_subsets(values, targets, workers=3)
+    assert (chosen == shared).all()
+    assert (errors == shared_errors).all()
+    alone, error = best_subset(values[7], float(targets[7]))
+    assert (alone == chosen[7]).all()
+    assert error == errors[7]
+
+
+def test_forty_values_come_as_near_as_a_trillion_sums_must() -> None:
+    assert best_subset(np.random.default_rng(5).uniform(-1.0, 1.0, 40), 0.123)[1] < 1e-9
+
+
+@pytest.mark.parametrize(
+    ("values", "targets"),
+    [
+        ([[1.0, math.nan]], [0.0]),
+        ([[1.0, 2.0]], [math.inf]),
+        ([[1.0, 2.0]], [0.0, 1.0]),
+        ([1.0, 2.0], [0.0]),
+        (np.zeros((1, 45)), [0.0]),
+    ],
+)
+def test_bad_input_is_refused(values: object, targets: object) -> None:
+    with pytest.raises(BadInputError):
+        best_subsets(values, targets)
+
+
+def test_one_problem_wants_one_row() -> None:
+    with pytest.raises(BadInputError):
+        best_subset([[1.0]], 0.0)
