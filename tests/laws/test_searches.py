@@ -10,7 +10,7 @@ import pytest
 from oracles import LeastError, least_error
 from prunegap.model.draw import Draw
 from prunegap.model.granularity import parse_granularity
-from prunegap.model.network import Readout
+from prunegap.model.network import Network, Readout
 from prunegap.model.outcome import Outcome, Status
 from prunegap.model.problem import Problem
 from prunegap.search.base import Budget
@@ -37,9 +37,11 @@ EXACT = [name for name in SEARCHES if name != "separable"]
 def solved(dimension: int, granularity: str, width: int, readout: Readout, seed: int) -> tuple[Problem, LeastError]:
     """Return a problem (epsilon 1 for now) with the least error of its masks."""
     problem = Problem.from_draw(Draw(dimension, seed), width, 1.0, parse_granularity(granularity), readout)
-    # A wider range of outputs puts the least error well below the empty ticket's.
-    network = replace(problem.network, outputs=3.0 * problem.network.outputs)
-    problem = replace(problem, network=network)
+    # Two rows near the target put the least error well below the empty ticket's, in any dimension.
+    weights, outputs = problem.network.weights.copy(), problem.network.outputs.copy()
+    weights[:2] = problem.target + 0.3 * weights[:2]
+    outputs[:2] = (0.6, 0.4)
+    problem = replace(problem, network=Network(weights, outputs))
     return problem, least_error(problem)
 
 
