@@ -18,10 +18,12 @@ from certify_cases import (
 )
 
 from oracles import sup_error, sup_error_plane
-from prunegap.certify.arrangement import certify_arrangement
+from prunegap.certify.arrangement import _order, certify_arrangement
 from prunegap.certify.branch_and_bound import Goal, certify_branch_and_bound
+from prunegap.certify.claim import Claim
 from prunegap.certify.exact_plane import certify_plane
 from prunegap.certify.separable import certify_separable, is_separable
+from prunegap.model.network import Readout
 
 
 @pytest.mark.parametrize("readout", READOUTS)
@@ -61,6 +63,34 @@ def test_arrangement_and_branch_and_bound_meet(seed, rows, readout):
     sampled = sup_error(network, claim.target, mask, readout, points=5000)
     assert sampled <= exact.error_upper
     assert exact.error_lower <= 1.02 * sampled
+
+
+CORNERS = [
+    ([[-3, -3, -1], [1, 3, 1], [1, -3, 0], [-1, 0, -2]], [0.25, 0.5, 0.5, -0.5], [2, -2, -2], 3.120757990422015),
+    ([[3, 2, 3], [-2, 1, 2], [3, 2, -2]], [-0.25, 0.25, 0.5], [1, 1, -1], 0.7844645405527605),
+    ([[0, 3, 0], [-3, -1, 0], [2, -1, 3]], [-0.75, 0.5, 0.25], [0, -1, 2], 1.647859173707974),
+]
+
+
+@pytest.mark.parametrize(("weights", "outputs", "target", "error"), CORNERS)
+def test_the_error_may_peak_where_the_curve_without_output_bends(weights, outputs, target, error):
+    """The rare peak on an edge where p changes its sign; the values are those of branch and bound and of sampling."""
+    claim = Claim(np.array(weights, float), np.array(outputs), np.array(target, float), Readout.RELU)
+    certificate = certify_arrangement(claim)
+    network, mask = network_of(claim)
+    assert certificate.error_upper == pytest.approx(error, rel=1e-12)
+    assert (
+        error * 0.999 <= sup_error(network, claim.target, mask, Readout.RELU, points=5000) <= certificate.error_upper
+    )
+    assert agree(certificate, certify_branch_and_bound(claim))
+
+
+def test_corners_too_close_for_floats_are_ordered_exactly():
+    places = np.random.default_rng(0).permutation(20)
+    normals = np.array([(10**25, int(place), 0) for place in places], dtype=object)
+    ends = np.array([(-int(place), 10**25, 0) for place in places], dtype=object)
+    order = _order(ends, normals, np.array([0, 0, 1], dtype=object))
+    assert places[order].tolist() == list(range(20))
 
 
 @pytest.mark.parametrize("readout", READOUTS)

@@ -7,11 +7,13 @@ through 0; on a face between them p and h = <w*, x> are linear. So |f - g| peaks
 * for a linear form c that |f - g| equals on a face: c itself if it lies in the face, or its projection on the plane
   of an edge if that lies in the edge;
 * relu readout, inside a face, on the curve p = 0 where |f - g| = h: the projection of w* on that plane; and w*.
+  (Where p < 0, |f - g| = h across every edge, and h peaks at w* alone.)
 
 Which faces and edges there are is decided in integers, hence certainly, whatever is parallel or meets in one point.
 The values are floats with a bound on their error. No place has to be tested for lying in its face: where it does, the
 peak is both ||c|| and the error at that place, so it is at most the smaller of the two, and either one, evaluated
-outside the face, is harmless, since the error anywhere is a lower bound.
+outside the face, is harmless, since the error anywhere is a lower bound. Places surely outside are skipped, which
+only saves time.
 """
 
 from __future__ import annotations
@@ -32,6 +34,9 @@ METHOD = "arrangement"
 
 DOUBT = 32 * UNIT_ROUNDOFF
 """Relative error of a linear form after a conversion and a projection, which cost 16 roundoffs at most."""
+
+NEAR = 1e-9
+"""Far above `DOUBT`: places this near to a face are tried as well, which costs time, never truth."""
 
 NEGLIGIBLE = 2.0**-500
 """More than a norm can lose because the squares of its entries fall below the smallest double."""
@@ -101,11 +106,13 @@ def _directions(vectors: Integers) -> Matrix:
 class Circle:
     """One plane's great circle: `corners` (2q, 3) in order, and the slopes (2q, 4) on its negative side.
 
-    Arc k runs from corner k to corner k + 1 (cyclically) with slopes[k]; `jump` leads to the positive side.
+    Arc k runs from corner k to corner k + 1 (cyclically) with slopes[k]; `jump` leads to the positive side. `walls`
+    (2q, 3) are normals of the planes that cross at the corners: <walls[k], x> falls through 0 at corner k.
     """
 
     normal: Integers
     corners: Integers
+    walls: Integers
     slopes: Integers
     jump: Integers
 
@@ -123,11 +130,13 @@ def _circle(planes: Planes, index: int) -> Circle:
     side = np.where(turn == 0, _dot(lines, lines[0]), turn)
     flips = np.where(side > 0, 1, -1).astype(object)
     ends = lines * flips[:, None]
-    order = _order(ends, rest * flips[:, None], normal)
-    ends, jumps = ends[order], (planes.jumps[others] * -flips[:, None])[order]
+    walls = rest * flips[:, None]
+    order = _order(ends, walls, normal)
+    ends, walls, jumps = ends[order], walls[order], (planes.jumps[others] * -flips[:, None])[order]
     before = planes.base - jumps[flips[order] > 0].sum(axis=0)
     slopes = before + np.cumsum(np.concatenate((jumps, -jumps)), axis=0)
-    return Circle(normal, np.concatenate((ends, -ends)), slopes, planes.jumps[index])
+    corners, walls = np.concatenate((ends, -ends)), np.concatenate((walls, -walls))
+    return Circle(normal, corners, walls, slopes, planes.jumps[index])
 
 
 def _order(ends: Integers, normals: Integers, normal: Integers) -> NDArray[np.int64]:
@@ -204,25 +213,44 @@ def certify_arrangement(claim: Claim) -> Certificate:
 
 def _explore(record: Record, planes: Planes, circle: Circle) -> None:
     """Try every place on one circle and on the faces along it."""
-    target, normal = record.scaled.target, _directions(circle.normal[None])[0]
+    target, normal, walls = record.scaled.target, _directions(circle.normal[None])[0], _directions(circle.walls)
     relu = record.scaled.readout is Readout.RELU
     to_float = _Floats(planes.unit, record.scaled.exponent)
     corners = _directions(circle.corners)
     record.points(corners)
     if relu:
         record.points(_crossings(circle, corners))
-        record.peaks((target - (target @ normal) * normal)[None], np.full(1, DOUBT * np.linalg.norm(target)))
-    for slopes in (circle.slopes, circle.slopes + circle.jump):
-        active = slopes[:, 3:]
-        forms = to_float(slopes[:, :3] - active * planes.target)
-        flags = active[:, 0].astype(np.bool_)
-        norms = np.linalg.norm(forms, axis=1)
-        edges = forms - (forms @ normal)[:, None] * normal
-        for sign, rows in ((1.0, np.ones_like(flags)), (-1.0, flags if relu else np.ones_like(flags))):
-            record.peaks(sign * forms[rows], DOUBT * norms[rows])
-            record.peaks(sign * edges[rows], DOUBT * norms[rows])
+
+    def between(forms: Matrix, sizes: Vector) -> NDArray[np.bool_]:
+        """Return which of the places may lie between the planes that cross at the two corners of their arc."""
+        here, there = (forms * walls).sum(axis=1), (forms * np.roll(walls, -1, axis=0)).sum(axis=1)
+        return np.asarray((here <= NEAR * sizes) & (there >= -NEAR * sizes))
+
+    for side, slopes in ((-1.0, circle.slopes), (1.0, circle.slopes + circle.jump)):
+        active = slopes[:, 3].astype(np.bool_)
+        forms = to_float(slopes[:, :3] - slopes[:, 3:] * planes.target)
+        sizes = np.asarray(np.linalg.norm(forms, axis=1))
+        heights = forms @ normal
+        edges = forms - heights[:, None] * normal
+        for sign, counts in ((1.0, np.ones_like(active)), (-1.0, active if relu else np.ones_like(active))):
+            rows = counts & between(sign * forms, sizes) & (side * sign * heights >= -NEAR * sizes)
+            record.peaks(sign * forms[rows], DOUBT * sizes[rows])
+            rows = counts & between(sign * edges, sizes)
+            record.peaks(sign * edges[rows], DOUBT * sizes[rows])
         if relu:
-            _curves(record, to_float(slopes[flags, :3]))
+            curves, sizes = _curves(to_float(slopes[:, :3]), target)
+            rows = active & between(curves, sizes) & (side * (curves @ normal) >= -NEAR * sizes)
+            record.peaks(curves[rows], DOUBT * sizes[rows])
+
+
+def _curves(slopes: Matrix, target: Vector) -> tuple[Matrix, Vector]:
+    """Return the projections of the target on the planes p = 0, and the size that their error is relative to.
+
+    Where the slope is below 2^-250, |f - g| = h on the face but for less than the slack: its peaks are tried anyway.
+    """
+    squares = (slopes * slopes).sum(axis=1)
+    shares = (slopes @ target) / np.where(squares > NEGLIGIBLE, squares, np.inf)
+    return target - shares[:, None] * slopes, np.full(slopes.shape[0], np.linalg.norm(target))
 
 
 def _crossings(circle: Circle, corners: Matrix) -> Matrix:
@@ -234,15 +262,6 @@ def _crossings(circle: Circle, corners: Matrix) -> Matrix:
         return corners[:0]
     directions = _directions(zeros)
     return np.concatenate((directions, -directions))
-
-
-def _curves(record: Record, slopes: Matrix) -> None:
-    """Try the projections of the target on the planes p = 0 of active faces."""
-    target = record.scaled.target
-    squares = (slopes * slopes).sum(axis=1)
-    slopes, squares = slopes[squares > 0.0], squares[squares > 0.0]
-    forms = target - ((slopes @ target) / squares)[:, None] * slopes
-    record.peaks(forms, np.full(forms.shape[0], DOUBT * np.linalg.norm(target)))
 
 
 @dataclass(frozen=True)

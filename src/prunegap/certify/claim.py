@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -101,14 +102,14 @@ class Scaled:
     readout: Readout
     exponent: int
 
-    @property
+    @cached_property
     def lipschitz(self) -> float:
         """An upper bound on the Lipschitz constant of f - g: sum_i |v_i| ||w_i|| + ||w*||."""
         norms = np.linalg.norm(self.weights, axis=1)
         total = float(np.abs(self.outputs) @ norms + np.linalg.norm(self.target))
         return total * (1.0 + (self.outputs.size + self.target.size + 8) * UNIT_ROUNDOFF)
 
-    @property
+    @cached_property
     def slack(self) -> float:
         """An upper bound on the rounding error of `errors_at` for inputs whose direction is right to 16 roundoffs.
 
