@@ -36,6 +36,7 @@ def claims(draw, dimension, entries, one_weight=False):
     return Claim(weights[computing], outputs[computing], target, draw(st.sampled_from(READOUTS)))
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**40), st.integers(1, 10**40), st.integers(-1200, 1200))
 def test_roots_are_enclosed_by_neighbours(numerator, denominator, shift):
     numerator, denominator = numerator << max(shift, 0), denominator << max(-shift, 0)
