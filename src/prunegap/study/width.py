@@ -96,6 +96,7 @@ class _Bracket:
     """The interval while it shrinks, with the widths inside it that were tried in vain."""
 
     def __init__(self, known: WidthInterval) -> None:
+        self.cell = known.cell
         self.lower, self.upper = known.lower, known.upper
         self.mask, self.certificate = known.mask, known.certificate
         self.searches = list(known.searches)
@@ -123,7 +124,8 @@ class _Bracket:
 
     def _check(self) -> None:
         if self.upper is not None and self.lower >= self.upper:
-            raise AssertionError(f"a ticket of width {self.upper} contradicts a proof of none at width {self.lower}")
+            found = f"a ticket of width {self.upper} contradicts a proof of none at width {self.lower}"
+            raise AssertionError(f"{self.cell}: {found} (searches: {', '.join(self.searches)})")
 
     def next_width(self, start: int, growth: float, max_width: int) -> int | None:
         """Return the width to try next, or None where nothing is left to try.
