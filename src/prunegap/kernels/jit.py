@@ -13,3 +13,8 @@ Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 def compiled(function: Kernel) -> Kernel:
     """Return the kernel compiled to machine code on first call; `.py_func` is the plain Python original."""
     return cast("Kernel", numba.njit(cache=True, nogil=True)(function))
+
+
+def inlined(function: Kernel) -> Kernel:
+    """Return the kernel compiled into its callers: passing many arrays would cost more than the work itself."""
+    return numba.njit(nogil=True, forceinline=True)(function)  # type: ignore[no-any-return]

@@ -62,6 +62,8 @@ class Search(ABC):
     """An algorithm that finds a ticket, proves that there is none, or says that it could do neither in time."""
 
     name: ClassVar[str]
+    finds_least: ClassVar[bool] = False
+    """Whether `search` narrows the width itself: then one call at the greatest width answers for all."""
     growth: ClassVar[float] = 1.3
     """By which factor bracketing may widen the network after a proof of impossibility."""
 

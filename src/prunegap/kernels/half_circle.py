@@ -1,0 +1,179 @@
+"""Enumerate the kept sets of a half circle that stay within the error tube (d = 2), by a walk that can pause.
+
+The walk goes through the kinks left of `middle` in angular order. It carries the convex polygon of start states z
+that are still possible, clips it at every kept kink, and cuts branches from which the tube cannot be kept to the far
+end (`tube.viability`). With a linear readout the back half circle has a tube as well; its state y gets the same jumps
+in the same tube, so the polygon is one for both. The right half is the left half of the mirror image.
+
+Every surviving kept set becomes a leaf: the box in which the other half's type-A sum must lie, and its own sums
+alpha = -sum over type A of kappa n and beta = sum over type B of kappa n (all in the frame x(middle), n(middle)).
+Since z(start) = -w* + alpha and y(start) = -beta, two leaves can belong together only if each one's sums lie in the
+other one's boxes. A kept set without a leaf is in no ticket: docs/decisions/0005-plane-sweep.md.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from prunegap.kernels.jit import compiled, inlined
+from prunegap.kernels.tube import clip_strip, extent, viable
+
+# Columns of a leaf: the box for the other half's alpha, own alpha and beta, the box for the other half's beta.
+Z_LOW0, Z_HIGH0, Z_LOW1, Z_HIGH1, ALPHA0, ALPHA1, BETA0, BETA1, Y_LOW0, Y_HIGH0, Y_LOW1, Y_HIGH1 = range(12)
+RELU_COLUMNS, LINEAR_COLUMNS = 8, 12
+
+DEPTH, FRESH, NODES = range(3)
+
+
+@compiled
+def start(polygons, counts, sums, positions, meta, ends, tube, reach, linear):  # type: ignore[no-untyped-def]
+    """Set a walk to its root: the start states within `reach` that are not above the tube where it begins.
+
+    polygons (depths, 2, VERTICES) holds the start states that are still possible, the last two depths are scratch;
+    counts (depths,) their vertices; sums (depths, 4) alpha and beta; positions (depths,) the next kink to try; meta
+    the depth, its freshness, the nodes. `ends` are two angles in the frame of the middle: the circle's end, where the
+    tube bounds from above only (with a linear readout: from below too), and the first angle with a two-sided tube.
+    """
+    for i in range(4):
+        polygons[0, 0, i] = reach if 1 <= i <= 2 else -reach
+        polygons[0, 1, i] = reach if i >= 2 else -reach
+    count = 4
+    for k in range(2):
+        low = -tube if k == 1 or linear else -4.0 * reach
+        count = clip_strip(polygons, 0, count, math.cos(ends[k]), math.sin(ends[k]), low, tube, 0)
+    counts[0] = count
+    sums[0] = 0.0
+    positions[0] = 0
+    meta[DEPTH], meta[FRESH], meta[NODES] = 0, 1, 0
+
+
+@inlined
+def widened(low, high, slack):  # type: ignore[no-untyped-def]
+    """Return an interval widened by more than single precision loses in its ends and in sums held against them."""
+    return low - slack - abs(low) * 2.0**-20, high + slack + abs(high) * 2.0**-20
+
+
+@inlined
+def write_leaf(  # type: ignore[no-untyped-def]
+    polygons, counts, sums, depth, target, tube, slack, linear, leaves, leaf
+):
+    """Fill one leaf from the walk's state at a depth; return whether the middle can be reached within the tube."""
+    at, count = depth, counts[depth]
+    jump = sums[depth, 2] - sums[depth, 0]
+    low0, high0 = extent(polygons, at, count, 1.0, 0.0)
+    if low0 + jump > tube or high0 + jump < -tube:
+        return False
+    if low0 + jump < -tube or high0 + jump > tube:
+        at = polygons.shape[0] - 2
+        count = clip_strip(polygons, depth, count, 1.0, 0.0, -tube - jump, tube - jump, at)
+        if count == 0:
+            return False
+        low0, high0 = extent(polygons, at, count, 1.0, 0.0)
+    low1, high1 = extent(polygons, at, count, 0.0, 1.0)
+    shift0, shift1 = target[0] - sums[depth, 0], target[1] - sums[depth, 1]
+    leaves[leaf, Z_LOW0], leaves[leaf, Z_HIGH0] = widened(low0 + shift0, high0 + shift0, slack)
+    leaves[leaf, Z_LOW1], leaves[leaf, Z_HIGH1] = widened(low1 + shift1, high1 + shift1, slack)
+    if linear:
+        shift0, shift1 = -sums[depth, 2], -sums[depth, 3]
+        leaves[leaf, Y_LOW0], leaves[leaf, Y_HIGH0] = widened(shift0 - high0, shift0 - low0, slack)
+        leaves[leaf, Y_LOW1], leaves[leaf, Y_HIGH1] = widened(shift1 - high1, shift1 - low1, slack)
+    for k in range(4):
+        leaves[leaf, ALPHA0 + k] = sums[depth, k]
+    return True
+
+
+@inlined
+def survives(polygons, counts, sums, depth, c, s, kappa, table, j, tube, slope_limit):  # type: ignore[no-untyped-def]
+    """Return (can pass kink j without keeping it, can keep it) for the state at a depth of the walk."""
+    jump0, jump1 = sums[depth, 2] - sums[depth, 0], sums[depth, 3] - sums[depth, 1]
+    q_shift, s_shift = c * jump0 + s * jump1, c * jump1 - s * jump0
+    q_low, q_high, s_low, s_high = 1e300, -1e300, 1e300, -1e300
+    for i in range(counts[depth]):
+        x, y = polygons[depth, 0, i], polygons[depth, 1, i]
+        q = c * x + s * y
+        slope = c * y - s * x
+        q_low = q if q < q_low else q_low
+        q_high = q if q > q_high else q_high
+        s_low = slope if slope < s_low else s_low
+        s_high = slope if slope > s_high else s_high
+    q_low, q_high, s_low, s_high = q_low + q_shift, q_high + q_shift, s_low + s_shift, s_high + s_shift
+    if q_low > tube or q_high < -tube:
+        return False, False
+    q_low, q_high = max(q_low, -tube), min(q_high, tube)
+    skip = viable(table, j, q_low, q_high, s_low, s_high, tube, slope_limit)
+    keep = viable(table, j, q_low, q_high, s_low + kappa, s_high + kappa, tube, slope_limit)
+    return skip, keep
+
+
+@inlined
+def push(polygons, counts, sums, depth, to, c, s, kappa, is_b, two_sided, tube):  # type: ignore[no-untyped-def]
+    """Keep a kink: clip the polygon by its tube into depth `to` and add its jump; return whether anything is left."""
+    shift = c * (sums[depth, 2] - sums[depth, 0]) + s * (sums[depth, 3] - sums[depth, 1])
+    low = -tube - shift if two_sided else -1e9
+    count = clip_strip(polygons, depth, counts[depth], c, s, low, tube - shift, to)
+    if count == 0:
+        return False
+    counts[to] = count
+    for k in range(4):
+        sums[to, k] = sums[depth, k]
+    if is_b:
+        sums[to, 2] -= kappa * s
+        sums[to, 3] += kappa * c
+    else:
+        sums[to, 0] += kappa * s
+        sums[to, 1] -= kappa * c
+    return True
+
+
+@compiled
+def advance(  # type: ignore[no-untyped-def]
+    cosines, sines, strengths, is_b, two_sided, neurons, stop, target, table, tube, slope_limit, slack, linear, bound,
+    polygons, counts, sums, positions, kept, widths, meta, leaves, masks, leaf_widths, node_limit,
+):  # fmt: skip
+    """Walk on from where it paused; return the number of leaves written.
+
+    The walk ends (meta[DEPTH] < 0) or pauses where the leaf arrays are full or `node_limit` nodes were visited.
+    Kinks 0..stop-1 lie left of the middle; cosines and sines are of angle - middle. Kinks of neurons >= bound are
+    never kept. Each leaf is a row of `leaves`, a row of 64-bit words in `masks` (bit j: kink j is kept) and the width
+    it needs.
+    """
+    room = leaves.shape[0]
+    words = masks.shape[1]
+    written = 0
+    nodes = 0
+    depth = meta[DEPTH]
+    fresh = meta[FRESH] == 1
+    while depth >= 0 and written < room and nodes < node_limit:
+        if fresh:
+            fresh = False
+            if write_leaf(polygons, counts, sums, depth, target, tube, slack, linear, leaves, written):
+                leaf_widths[written] = widths[depth]
+                for word in range(words):
+                    masks[written, word] = np.uint64(0)
+                for d in range(1, depth + 1):
+                    masks[written, kept[d] >> 6] |= np.uint64(1) << np.uint64(kept[d] & 63)
+                written += 1
+        j = positions[depth]
+        if j >= stop:
+            depth -= 1
+            continue
+        c, s, kappa = cosines[j], sines[j], strengths[j]
+        skip, keep = True, True
+        if two_sided[j]:
+            skip, keep = survives(polygons, counts, sums, depth, c, s, kappa, table, j, tube, slope_limit)
+        positions[depth] = j + 1 if skip else stop
+        if not keep or neurons[j] >= bound:
+            continue
+        nodes += 1
+        if push(polygons, counts, sums, depth, depth + 1, c, s, kappa, is_b[j], two_sided[j], tube):
+            depth += 1
+            kept[depth] = j
+            widths[depth] = max(widths[depth - 1], neurons[j] + 1)
+            positions[depth] = j + 1
+            fresh = True
+    meta[DEPTH] = depth
+    meta[FRESH] = 1 if fresh else 0
+    meta[NODES] += nodes
+    return written

@@ -1,0 +1,179 @@
+"""A neuron-pruning problem at d = 2, seen from its target: kinks in angular order (F3).
+
+The target is put at angle 0 and scaled to norm 1. Every living neuron has one kink theta in [-pi/2, pi/2] with
+strength kappa = v ||w||; it is active to the right of it (type B) or to the left (type A).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prunegap.kernels.census import census
+from prunegap.kernels.half_circle import LINEAR_COLUMNS, RELU_COLUMNS, advance, start
+from prunegap.kernels.tube import VERTICES, viability
+from prunegap.model.network import Readout
+from prunegap.model.problem import Problem
+
+CENSUS_ROOM = 400
+LEAF_SLACK = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class Circle:
+    """The kinks of a problem, ascending: angles, strengths, type B or not, and the neuron each belongs to.
+
+    `tube` is epsilon plus more than all rounding of the walks (docs/decisions/0005-plane-sweep.md), in units of the
+    target's norm; `reach` bounds every state.
+    """
+
+    angles: NDArray[np.float64]
+    strengths: NDArray[np.float64]
+    is_b: NDArray[np.bool_]
+    neurons: NDArray[np.int64]
+    epsilon: float
+    linear: bool
+
+    @classmethod
+    def of(cls, problem: Problem) -> Circle:
+        """Return the problem's kinks without those that compute nothing (v = 0 or w = 0)."""
+        norm = float(np.hypot(problem.target[0], problem.target[1]))
+        along, across = problem.target / norm
+        rows = problem.network.weights @ np.array([[along, -across], [across, along]])
+        strengths = problem.network.outputs * np.hypot(rows[:, 0], rows[:, 1]) / norm
+        directions = np.arctan2(rows[:, 1], rows[:, 0])
+        is_b = directions >= 0.0
+        angles = np.where(is_b, directions - np.pi / 2, directions + np.pi / 2)
+        order = np.argsort(angles, kind="stable")
+        order = order[strengths[order] != 0.0]
+        linear = problem.readout is Readout.LINEAR
+        return cls(angles[order], strengths[order], is_b[order], order, problem.epsilon / norm, linear)
+
+    @cached_property
+    def reach(self) -> float:
+        """A bound of every state: the target's norm and all strengths."""
+        return 1.0 + float(np.abs(self.strengths).sum())
+
+    @cached_property
+    def tube(self) -> float:
+        """Epsilon, relaxed by more than the rounding of a walk over all kinks."""
+        rounding = 64.0 * 2.0**-53 * self.reach
+        return self.epsilon * (1.0 + 1e-6) + 2.0 * (self.angles.size + 8) * rounding
+
+    @cached_property
+    def slope_limit(self) -> float:
+        """Steeper states are not tabulated."""
+        return 2.0 * float(np.abs(self.strengths).max(initial=0.1))
+
+    @cached_property
+    def two_sided(self) -> NDArray[np.bool_]:
+        """Kinks at which the error is bounded from below too."""
+        if self.linear:
+            return np.ones(self.angles.size, dtype=np.bool_)
+        return np.asarray(np.cos(self.angles) > self.tube)
+
+    @cached_property
+    def viable(self) -> NDArray[np.uint64]:
+        """The table of states from which the tube can be kept to the right end."""
+        table: NDArray[np.uint64] = viability(
+            self.angles, self.strengths, self.two_sided, self.tube, self.slope_limit
+        )
+        return table
+
+    @cached_property
+    def mirror(self) -> Circle:
+        """The mirror image, in which the right end is the left one."""
+        turned = slice(None, None, -1)
+        return Circle(
+            -self.angles[turned],
+            self.strengths[turned].copy(),
+            ~self.is_b[turned],
+            self.neurons[turned].copy(),
+            self.epsilon,
+            self.linear,
+        )
+
+    def ends(self, middle: float) -> NDArray[np.float64]:
+        """The circle's left end and the first two-sided angle, in the frame of `middle`."""
+        margin = 0.0 if self.linear else math.asin(min(1.0, self.tube))
+        return np.array([-np.pi / 2 - middle, -np.pi / 2 + margin - middle])
+
+    def census(self, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return estimates (nodes, leaves) of the left walk that stops before kink k, k = 0..n."""
+        walk = _States(2 * CENSUS_ROOM + 4)
+        start(walk.polygons, walk.counts, walk.sums, walk.positions, walk.meta, self.ends(0.0), self.tube,
+              self.reach, self.linear)  # fmt: skip
+        nodes, alive = census(
+            np.cos(self.angles), np.sin(self.angles), self.strengths, self.is_b, self.two_sided, self.viable,
+            self.tube, self.slope_limit, walk.polygons, walk.counts, walk.sums, CENSUS_ROOM, seed,
+        )  # fmt: skip
+        return np.concatenate(([0.0], np.cumsum(nodes))), np.concatenate(([1.0], alive))
+
+
+class _States:
+    """The arrays a walk lives in."""
+
+    def __init__(self, depths: int) -> None:
+        self.polygons = np.zeros((depths, 2, VERTICES))
+        self.counts = np.zeros(depths, dtype=np.int64)
+        self.sums = np.zeros((depths, 4))
+        self.positions = np.zeros(depths, dtype=np.int64)
+        self.kept = np.zeros(depths, dtype=np.int64)
+        self.widths = np.zeros(depths, dtype=np.int64)
+        self.meta = np.zeros(3, dtype=np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Leaves of a walk: boxes and sums, kept kinks as bits, and the width each needs."""
+
+    leaves: NDArray[np.float32]
+    masks: NDArray[np.uint64]
+    widths: NDArray[np.int64]
+
+    @property
+    def size(self) -> int:
+        """Number of leaves."""
+        return int(self.widths.size)
+
+
+class Walk:
+    """A resumable enumeration of the kept sets among the first `stop` kinks of a circle."""
+
+    def __init__(self, circle: Circle, stop: int, middle: float) -> None:
+        self.circle = circle
+        self.stop = stop
+        self.target = np.array([math.cos(middle), -math.sin(middle)])
+        turned = circle.angles[:stop] - middle
+        self._cosines, self._sines = np.cos(turned), np.sin(turned)
+        self._states = states = _States(stop + 4)
+        start(states.polygons, states.counts, states.sums, states.positions, states.meta, circle.ends(middle),
+              circle.tube, circle.reach, circle.linear)  # fmt: skip
+
+    @property
+    def finished(self) -> bool:
+        """Whether every kept set has been listed."""
+        return bool(self._states.meta[0] < 0)
+
+    @property
+    def nodes(self) -> int:
+        """Kept sets visited so far."""
+        return int(self._states.meta[2])
+
+    def advance(self, bound: int, room: int, node_limit: int) -> Batch:
+        """Return up to `room` further leaves with neurons below `bound`, visiting about `node_limit` nodes."""
+        circle, states = self.circle, self._states
+        leaves = np.empty((room, LINEAR_COLUMNS if circle.linear else RELU_COLUMNS), dtype=np.float32)
+        masks = np.empty((room, max(1, (self.stop + 63) // 64)), dtype=np.uint64)
+        widths = np.empty(room, dtype=np.int64)
+        count = advance(
+            self._cosines, self._sines, circle.strengths, circle.is_b, circle.two_sided, circle.neurons, self.stop,
+            self.target, circle.viable, circle.tube, circle.slope_limit, LEAF_SLACK, circle.linear, bound,
+            states.polygons, states.counts, states.sums, states.positions, states.kept, states.widths, states.meta,
+            leaves, masks, widths, node_limit,
+        )  # fmt: skip
+        return Batch(leaves[:count].copy(), masks[:count].copy(), widths[:count].copy())
