@@ -117,8 +117,15 @@ def test_a_mask_of_another_network_is_refused(readout):
         certify(problem, Mask.from_rows(np.ones((4, 2), dtype=np.bool_)))
 
 
-def test_the_readout_matters(readout):
+@pytest.mark.parametrize("dimension", [1, 2, 3, 4])
+def test_the_readout_matters(dimension, readout):
     """A lone negative neuron does nothing behind a relu, and errs by its whole strength in front of none."""
-    claim = Claim(np.array([[-1.0, 0.0]]), np.array([-3.0]), np.array([1.0, 0.0]), readout)
+    axis = np.eye(dimension)[0]
+    claim = Claim(-axis[None], np.array([-3.0]), axis, readout)
     expected = 1.0 if readout is Readout.RELU else 3.0
-    assert certify_plane(claim).error_upper == expected
+    methods = [certify_branch_and_bound, certify_separable]
+    methods += [certify_plane] if dimension <= 2 else [certify_arrangement] if dimension == 3 else []
+    for method in methods:
+        certificate = method(claim)
+        assert certificate.error_lower <= expected <= certificate.error_upper
+        assert certificate.error_upper == pytest.approx(expected, rel=2e-3)

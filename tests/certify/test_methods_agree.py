@@ -87,8 +87,8 @@ def test_the_error_may_peak_where_the_curve_without_output_bends(weights, output
 
 def test_corners_too_close_for_floats_are_ordered_exactly():
     places = np.random.default_rng(0).permutation(20)
-    normals = np.array([(10**25, int(place), 0) for place in places], dtype=object)
-    ends = np.array([(-int(place), 10**25, 0) for place in places], dtype=object)
+    normals = np.array([(10**25, 10**25 + int(place), 0) for place in places], dtype=object)
+    ends = np.array([(-(10**25) - int(place), 10**25, 0) for place in places], dtype=object)
     order = _order(ends, normals, np.array([0, 0, 1], dtype=object))
     assert places[order].tolist() == list(range(20))
 
