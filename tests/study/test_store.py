@@ -85,9 +85,28 @@ def test_an_empty_directory_becomes_a_study(tmp_path: Path) -> None:
 
 
 def test_a_start_that_was_killed_while_creating_the_database_is_no_foreign_directory(tmp_path: Path) -> None:
-    (tmp_path / f".{DATABASE}.new").write_bytes(b"half")
+    (tmp_path / f".{DATABASE}.k3x").mkdir()
+    (tmp_path / f".{DATABASE}.k3x" / DATABASE).write_bytes(b"half")
     with Store(tmp_path) as store:
         assert store.rows() == []
+
+
+def test_of_two_starts_at_once_neither_replaces_the_study_of_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interval = minimal_width(CELL, EFFORT, choose=choose)
+    link, quicker = os.link, []
+
+    def late(source: Path, target: Path) -> None:
+        monkeypatch.setattr("os.link", link)
+        with Store(tmp_path) as other:
+            other.put(Row.of(interval, EFFORT), interval)
+            quicker.extend(other.rows())
+        link(source, target)
+
+    monkeypatch.setattr("os.link", late)
+    with Store(tmp_path) as store:
+        assert store.rows() == quicker != []
 
 
 def change(path: Path, place: int, value: bytes) -> None:

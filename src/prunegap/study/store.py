@@ -7,8 +7,10 @@ study that is damaged, is refused and left untouched.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import struct
+import tempfile
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
@@ -126,16 +128,23 @@ class Store:
 
 
 def _create_database(path: Path) -> None:
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.unlink(missing_ok=True)
-    try:
-        with closing(sqlite3.connect(temporary)) as connection:
-            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version = {SCHEMA}")
-            connection.execute(_CREATE)
-    except sqlite3.OperationalError as error:
-        raise BadInputError(f"out {path.parent}", f"cannot be written ({error})", _ELSEWHERE) from None
-    temporary.replace(path)
+    """Create an empty study at once, unless another process is quicker."""
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as room:
+        whole = Path(room) / path.name
+        try:
+            with closing(sqlite3.connect(whole)) as connection:
+                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                connection.execute(f"PRAGMA user_version = {SCHEMA}")
+                connection.execute(_CREATE)
+        except sqlite3.OperationalError as error:
+            raise BadInputError(f"out {path.parent}", f"cannot be written ({error})", _ELSEWHERE) from None
+        # A link, unlike a rename, never replaces a study that appeared meanwhile; not every file system has links.
+        try:
+            os.link(whole, path)
+        except FileExistsError:
+            pass
+        except OSError:
+            whole.replace(path)
 
 
 def _check_header(path: Path) -> None:

@@ -187,6 +187,11 @@ def _try_empty(bracket: _Bracket, problem: Problem) -> None:
 
 def _shrink(bracket: _Bracket, cell: Cell, effort: Effort, deadline: Deadline, choose: Chooser) -> str:
     """Narrow the bracket until it is closed or the effort is spent; return why it stayed open, or nothing."""
+    widest = cell.problem(effort.max_width if bracket.upper is None else max(0, bracket.upper - 1))
+    if (search := choose(widest)).finds_least and widest.width > bracket.lower:
+        bracket.merge(search.search(widest, Budget(effort.seconds)))
+        reached = bracket.upper is None and bracket.lower >= effort.max_width
+        return f"greatest width {effort.max_width} reached" if reached else ""
     start, growth = 4 * cell.dimension, Search.growth
     inputs: Matrix | None = None
     while WidthStatus.of(bracket.lower, bracket.upper) is not WidthStatus.CLOSED:
