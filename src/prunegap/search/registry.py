@@ -5,19 +5,25 @@ Names exist for the command line and for stored rows only; the library passes th
 
 from __future__ import annotations
 
+import numpy as np
+
+from prunegap.model.granularity import Neuron
 from prunegap.model.problem import Problem
 from prunegap.search.base import Search
 from prunegap.search.portfolio import Portfolio
 from prunegap.search.program import ZeroOneProgram
 from prunegap.search.separable import SeparableSearch
+from prunegap.search.sweep import PlaneSweep
 
 PROGRAM = ZeroOneProgram()
+SWEEP = PlaneSweep()
 SEPARABLE = SeparableSearch()
 # A few attempts cost milliseconds and settle the widths with room to spare, which are the hard ones for the program.
 PORTFOLIO = Portfolio("portfolio", (SeparableSearch(attempts=8), PROGRAM))
 
 SEARCHES: dict[str, Search] = {
     PROGRAM.name: PROGRAM,
+    SWEEP.name: SWEEP,
     SEPARABLE.name: SEPARABLE,
     PORTFOLIO.name: PORTFOLIO,
 }
@@ -25,9 +31,15 @@ SEARCHES: dict[str, Search] = {
 MOST_SUPPORTS = 7
 """Supports a row up to which the exact program is the choice: every subset of three weights."""
 
+WIDE_TUBE = 0.04
+"""Part of the target's norm: above it the tube hardly prunes the sweep, and the 0-1 program is quick."""
+
 
 def choose(problem: Problem) -> Search:
     """Return the search that is best at this problem: an exact one where it is within reach."""
+    if isinstance(problem.granularity, Neuron) and SWEEP.refusal(problem) is None:
+        wide = problem.epsilon > WIDE_TUBE * float(np.linalg.norm(problem.target))
+        return PROGRAM if wide else SWEEP
     # At d = 1 every granularity is the same question and gets the same search (F8).
     if problem.dimension == 1 or SEPARABLE.refusal(problem) is not None:
         return PROGRAM
