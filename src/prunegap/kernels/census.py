@@ -14,9 +14,7 @@ from prunegap.kernels.jit import compiled
 
 
 @compiled
-def census(  # type: ignore[no-untyped-def]
-    cosines, sines, strengths, is_b, two_sided, table, tube, slope_limit, polygons, counts, sums, room, seed
-):
+def census(cosines, sines, strengths, is_b, two_sided, table, tube, slope_limit, polygons, counts, sums, room, seed):
     """Return (nodes, alive): the kept sets ending at each kink, and those alive after it, both estimated.
 
     Slot 0 of polygons, counts and sums holds the root; they need 2 room + 2 slots.
@@ -62,7 +60,7 @@ def census(  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _move(polygons, counts, sums, source, to):  # type: ignore[no-untyped-def]
+def _move(polygons, counts, sums, source, to):
     counts[to] = counts[source]
     for i in range(counts[source]):
         polygons[to, 0, i] = polygons[source, 0, i]

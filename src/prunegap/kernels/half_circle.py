@@ -28,7 +28,7 @@ DEPTH, FRESH, NODES = range(3)
 
 
 @compiled
-def start(polygons, counts, sums, positions, meta, ends, tube, reach, linear):  # type: ignore[no-untyped-def]
+def start(polygons, counts, sums, positions, meta, ends, tube, reach, linear):
     """Set a walk to its root: the start states within `reach` that are not above the tube where it begins.
 
     polygons (depths, 2, VERTICES) holds the start states that are still possible, the last two depths are scratch;
@@ -50,15 +50,13 @@ def start(polygons, counts, sums, positions, meta, ends, tube, reach, linear):  
 
 
 @inlined
-def widened(low, high, slack):  # type: ignore[no-untyped-def]
+def widened(low, high, slack):
     """Return an interval widened by more than single precision loses in its ends and in sums held against them."""
     return low - slack - abs(low) * 2.0**-20, high + slack + abs(high) * 2.0**-20
 
 
 @inlined
-def write_leaf(  # type: ignore[no-untyped-def]
-    polygons, counts, sums, depth, target, tube, slack, linear, leaves, leaf
-):
+def write_leaf(polygons, counts, sums, depth, target, tube, slack, linear, leaves, leaf):
     """Fill one leaf from the walk's state at a depth; return whether the middle can be reached within the tube."""
     at, count = depth, counts[depth]
     jump = sums[depth, 2] - sums[depth, 0]
@@ -85,7 +83,7 @@ def write_leaf(  # type: ignore[no-untyped-def]
 
 
 @inlined
-def survives(polygons, counts, sums, depth, c, s, kappa, table, j, tube, slope_limit):  # type: ignore[no-untyped-def]
+def survives(polygons, counts, sums, depth, c, s, kappa, table, j, tube, slope_limit):
     """Return (can pass kink j without keeping it, can keep it) for the state at a depth of the walk."""
     jump0, jump1 = sums[depth, 2] - sums[depth, 0], sums[depth, 3] - sums[depth, 1]
     q_shift, s_shift = c * jump0 + s * jump1, c * jump1 - s * jump0
@@ -108,7 +106,7 @@ def survives(polygons, counts, sums, depth, c, s, kappa, table, j, tube, slope_l
 
 
 @inlined
-def push(polygons, counts, sums, depth, to, c, s, kappa, is_b, two_sided, tube):  # type: ignore[no-untyped-def]
+def push(polygons, counts, sums, depth, to, c, s, kappa, is_b, two_sided, tube):
     """Keep a kink: clip the polygon by its tube into depth `to` and add its jump; return whether anything is left."""
     shift = c * (sums[depth, 2] - sums[depth, 0]) + s * (sums[depth, 3] - sums[depth, 1])
     low = -tube - shift if two_sided else -1e9
@@ -128,7 +126,7 @@ def push(polygons, counts, sums, depth, to, c, s, kappa, is_b, two_sided, tube):
 
 
 @compiled
-def advance(  # type: ignore[no-untyped-def]
+def advance(
     cosines, sines, strengths, is_b, two_sided, neurons, stop, target, table, tube, slope_limit, slack, linear, bound,
     polygons, counts, sums, positions, kept, widths, meta, leaves, masks, leaf_widths, node_limit,
 ):  # fmt: skip

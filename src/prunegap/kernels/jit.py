@@ -17,4 +17,4 @@ def compiled(function: Kernel) -> Kernel:
 
 def inlined(function: Kernel) -> Kernel:
     """Return the kernel compiled into its callers: passing many arrays would cost more than the work itself."""
-    return numba.njit(nogil=True, forceinline=True)(function)  # type: ignore[no-any-return]
+    return cast("Kernel", numba.njit(nogil=True, forceinline=True)(function))

@@ -80,7 +80,7 @@ class Cells:
 
 
 @compiled
-def _range(low, high, grid, axis):  # type: ignore[no-untyped-def]
+def _range(low, high, grid, axis):
     """Return the first and the last cell of an axis that an interval touches."""
     first = int(np.floor((low - grid[0, axis]) / grid[1, axis] - 1e-3))
     last = int(np.floor((high - grid[0, axis]) / grid[1, axis] + 1e-3))
@@ -88,7 +88,7 @@ def _range(low, high, grid, axis):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _fits(query, stored, i, k, part, target, least, linear):  # type: ignore[no-untyped-def]
+def _fits(query, stored, i, k, part, target, least, linear):
     """Return whether query leaf i and stored leaf k match; alpha's second coordinate has been tested."""
     if stored[k, ALPHA0] < query[i, Z_LOW0] or stored[k, ALPHA0] > query[i, Z_HIGH0]:
         return False
@@ -109,9 +109,7 @@ def _fits(query, stored, i, k, part, target, least, linear):  # type: ignore[no-
 
 
 @compiled
-def match(  # type: ignore[no-untyped-def]
-    query, query_widths, stored, stored_widths, starts, grid, far, blur, target, least, bound, begin, pairs
-):
+def match(query, query_widths, stored, stored_widths, starts, grid, far, blur, target, least, bound, begin, pairs):
     """Write matching (query, stored) indices to `pairs`; return (pairs written, the query to go on with).
 
     `stored` is in cell order. With a relu readout the whole network's linear part must reach `least` along `target`,
@@ -159,7 +157,7 @@ def match(  # type: ignore[no-untyped-def]
 
 
 @compiled
-def screen(angles, strengths, is_b, kept, limit, linear):  # type: ignore[no-untyped-def]
+def screen(angles, strengths, is_b, kept, limit, linear):
     """Return whether the kept kinks (ascending) have error at most `limit` at every kept kink, front and back.
 
     Angles are measured from the target. The error at finitely many inputs is a lower bound of the error.

@@ -22,7 +22,7 @@ SLOPE_BINS = 1024
 
 
 @inlined
-def clip(polygons, depth, count, a, b, c, to):  # type: ignore[no-untyped-def]
+def clip(polygons, depth, count, a, b, c, to):
     """Write the part with a x + b y <= c of the polygon at a depth; return its vertex count.
 
     Arrays are passed whole, with indices: views would cost more than the clipping.
@@ -47,7 +47,7 @@ def clip(polygons, depth, count, a, b, c, to):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def clip_strip(polygons, depth, count, a, b, low, high, to):  # type: ignore[no-untyped-def]
+def clip_strip(polygons, depth, count, a, b, low, high, to):
     """Write the part with low <= a x + b y <= high; the array's last depth is scratch; return the vertex count.
 
     Returns 0 where nothing is left, and the polygon as it was where its vertices would not fit, which only relaxes.
@@ -66,7 +66,7 @@ def clip_strip(polygons, depth, count, a, b, low, high, to):  # type: ignore[no-
 
 
 @inlined
-def extent(polygons, depth, count, a, b):  # type: ignore[no-untyped-def]
+def extent(polygons, depth, count, a, b):
     """Return the least and the greatest a x + b y over a polygon's vertices."""
     low = high = a * polygons[depth, 0, 0] + b * polygons[depth, 1, 0]
     for i in range(1, count):
@@ -77,7 +77,7 @@ def extent(polygons, depth, count, a, b):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def viability(angles, strengths, two_sided, tube, slope_limit):  # type: ignore[no-untyped-def]
+def viability(angles, strengths, two_sided, tube, slope_limit):
     """Return, for every kink, the cells of (q, q') just after it from which the tube can be kept to the far end.
 
     Shape (n, SLOPE_BINS), one uint64 of q cells each; a superset of the truth: states beyond `slope_limit` and kinks
@@ -135,7 +135,7 @@ def viability(angles, strengths, two_sided, tube, slope_limit):  # type: ignore[
 
 
 @inlined
-def viable(table, j, q_low, q_high, s_low, s_high, tube, slope_limit):  # type: ignore[no-untyped-def]
+def viable(table, j, q_low, q_high, s_low, s_high, tube, slope_limit):
     """Return whether a box of (q, q'), |q| <= tube, meets a viable cell of kink j; 1e-6 cells of outward rounding."""
     per_slope = SLOPE_BINS / (2.0 * slope_limit)
     a, b = (s_low + slope_limit) * per_slope - 1e-6, (s_high + slope_limit) * per_slope + 1e-6
