@@ -1,0 +1,141 @@
+"""The plane sweep against brute force and against the 0-1 program, just above and just below the least error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from oracles import least_error
+from prunegap.model.draw import Draw, Initialisation
+from prunegap.model.granularity import Neuron, Weight
+from prunegap.model.network import Network, Readout
+from prunegap.model.outcome import Status
+from prunegap.model.problem import Problem
+from prunegap.search.base import Budget
+from prunegap.search.program import ZeroOneProgram
+from prunegap.search.sweep import PlaneSweep
+
+Maker = Callable[[np.random.Generator, int], Network]
+
+
+def spread(generator: np.random.Generator, width: int) -> Network:
+    return Network(generator.uniform(-1, 1, (width, 2)), generator.uniform(-1, 1, width))
+
+
+def clustered(generator: np.random.Generator, width: int) -> Network:
+    """Kinks in a few tight groups of both signs: the shape of real tickets."""
+    centres = generator.uniform(-np.pi, np.pi, 3)
+    angles = centres[generator.integers(0, 3, width)] + 0.02 * generator.standard_normal(width)
+    return Network(np.stack([np.cos(angles), np.sin(angles)], axis=1), generator.uniform(-1, 1, width))
+
+
+def degenerate(generator: np.random.Generator, width: int) -> Network:
+    """Duplicate neurons, zero rows, v = 0, rows parallel to each other, to the target and to its opposite."""
+    weights, outputs = generator.uniform(-1, 1, (width, 2)), generator.uniform(-1, 1, width)
+    weights[0], weights[1] = (0.5, 0.0), (-0.25, 0.0)
+    weights[2], outputs[3] = 0.0, 0.0
+    weights[4] = -2.0 * weights[5]
+    weights[6], outputs[6] = weights[5], outputs[5]
+    return Network(weights, outputs)
+
+
+MAKERS: dict[str, Maker] = {"spread": spread, "clustered": clustered, "degenerate": degenerate}
+
+
+def made(maker: str, seed: int, width: int, readout: Readout) -> Problem:
+    generator = np.random.default_rng([seed, 7])
+    target = np.array([1.0, 0.0]) if maker == "degenerate" else generator.standard_normal(2)
+    return Problem(MAKERS[maker](generator, width), target, 1.0, Neuron(), readout)
+
+
+@pytest.mark.parametrize("readout", list(Readout))
+@pytest.mark.parametrize("maker", MAKERS)
+def test_found_just_above_and_impossible_just_below_the_least_error(maker: str, readout: Readout) -> None:
+    sweep, asked = PlaneSweep(), 0
+    for seed in range(60):
+        problem = made(maker, seed, 7 + seed % 4, readout)
+        least = least_error(problem)
+        above = replace(problem, epsilon=least.upper * (1 + 1e-7))
+        below = replace(problem, epsilon=least.lower * (1 - 1e-7))
+        if sweep.refusal(above) or sweep.refusal(below):
+            continue
+        asked += 1
+        assert sweep.search(above).status is Status.FOUND, seed
+        assert sweep.search(below).status is Status.IMPOSSIBLE, seed
+    assert asked >= 20
+
+
+@pytest.mark.parametrize("readout", list(Readout))
+@pytest.mark.parametrize("initialisation", list(Initialisation))
+def test_agrees_with_the_program_on_the_least_width(readout: Readout, initialisation: Initialisation) -> None:
+    for seed in range(3):
+        draw = Draw(2, seed, initialisation)
+        outcome = PlaneSweep().search(Problem.from_draw(draw, 200, 0.06, Neuron(), readout))
+        width = outcome.ticket_width
+        assert width is not None
+        assert outcome.impossible_width == width - 1
+        narrower = Problem.from_draw(draw, width - 1, 0.06, Neuron(), readout)
+        assert ZeroOneProgram().search(narrower, Budget(seconds=60.0)).status is Status.IMPOSSIBLE
+
+
+@pytest.mark.parametrize("epsilon", [0.02, 0.01])
+def test_two_workers_find_the_same_least_width(epsilon: float) -> None:
+    problem = Problem.from_draw(Draw(2, 1), 120, epsilon, Neuron())
+    one, two = (PlaneSweep().search(problem, Budget(workers=workers)) for workers in (1, 2))
+    assert (one.impossible_width, one.ticket_width) == (two.impossible_width, two.ticket_width)
+    again = PlaneSweep().search(problem)
+    assert one.mask is not None
+    assert again.mask is not None
+    assert np.array_equal(one.mask.kept_weights, again.mask.kept_weights)
+
+
+def test_running_out_of_time_keeps_what_was_proven() -> None:
+    problem = Problem.from_draw(Draw(2, 0), 2000, 0.0005, Neuron())
+    outcome = PlaneSweep().search(problem, Budget(seconds=2.0))
+    assert outcome.status is Status.UNDECIDED
+    assert 0 < outcome.impossible_width < 2000
+
+
+@pytest.mark.parametrize("width", [0, 1, 2])
+def test_hardly_any_neurons(width: int) -> None:
+    outcome = PlaneSweep().search(Problem.from_draw(Draw(2, 0), width, 0.1, Neuron()))
+    assert outcome.status is Status.IMPOSSIBLE
+
+
+def test_a_copy_of_the_target_is_a_ticket_of_width_one() -> None:
+    network = Network([[3.0, 4.0], [1.0, 0.2]], [0.2, 0.5])
+    outcome = PlaneSweep().search(Problem(network, [3.0 / 5, 4.0 / 5], 1e-6, Neuron()))
+    assert (outcome.impossible_width, outcome.ticket_width) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("problem", "words"),
+    [
+        (Problem.from_draw(Draw(3, 0), 5, 0.1, Neuron()), "dimension 2"),
+        (Problem.from_draw(Draw(2, 0), 5, 0.1, Weight()), "granularity neuron"),
+        (Problem.from_draw(Draw(2, 0), 5, 0.95, Neuron()), "0.9"),
+        (Problem(Network([[1e9, 1.0]], [1e9]), [1.0, 0.0], 1e-3, Neuron()), "double precision"),
+    ],
+)
+def test_refuses_what_it_cannot_prove(problem: Problem, words: str) -> None:
+    assert words in (PlaneSweep().refusal(problem) or "")
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    st.lists(st.tuples(*[st.sampled_from((-1.0, -0.5, 0.0, 0.25, 1.0))] * 3), min_size=1, max_size=7),
+    st.sampled_from(list(Readout)),
+)
+def test_small_grids_of_weights(rows: list[tuple[float, float, float]], readout: Readout) -> None:
+    table = np.array(rows)
+    problem = Problem(Network(table[:, :2], table[:, 2]), np.array([1.0, 0.5]), 1.0, Neuron(), readout)
+    least = least_error(problem)
+    for epsilon, status in ((least.upper + 1e-6, Status.FOUND), (least.lower - 1e-6, Status.IMPOSSIBLE)):
+        asked = replace(problem, epsilon=max(epsilon, 1e-9))
+        if epsilon > 0 and PlaneSweep().refusal(asked) is None:
+            assert PlaneSweep().search(asked).status is status
