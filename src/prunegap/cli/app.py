@@ -35,7 +35,9 @@ def _root(
 @app.command()
 def measure(
     dimension: Annotated[str, typer.Option(help="Input dimensions, for example 2,3.")] = "2",
-    epsilon: Annotated[str, typer.Option(help="Errors allowed, for example 0.2,0.1.")] = "0.2,0.1,0.05,0.02",
+    epsilon: Annotated[
+        str, typer.Option(help="Errors allowed, for example 0.2,0.1.")
+    ] = "0.2,0.1,0.05,0.02,0.01,0.005,0.002",
     granularity: Annotated[
         str, typer.Option(help="weight, neuron, N:M or block:K, several by comma.")
     ] = "weight,neuron",
