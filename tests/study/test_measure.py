@@ -164,7 +164,9 @@ def test_killed_in_the_middle_and_run_again_it_ends_with_the_same_rows(
     script.write_text(DRIVER.format(paths=[str(here), str(here.parent)]))
     command, environment = [sys.executable, str(script), str(out)], os.environ | {GATE: str(gate)}
 
-    study = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+    # A shell makes its background jobs deaf to Ctrl-C, and the tests among them.
+    listen = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731
+    study = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, preexec_fn=listen)
     try:
         wait_until(lambda: len(stored(out)) == 6)
         workers = children(study.pid)
