@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from oracles import least_error
@@ -16,9 +15,9 @@ from prunegap.model.network import Network, Readout
 from prunegap.model.outcome import Status
 from prunegap.model.problem import Problem
 from prunegap.search.base import Budget
-from prunegap.search.few import few_values
+from prunegap.search.mass import material_bound
 from prunegap.search.registry import PORTFOLIO
-from prunegap.search.separable import SeparableSearch, material_bound
+from prunegap.search.separable import SeparableSearch
 
 
 def weight_problem(dimension: int, seed: int, width: int, epsilon: float) -> Problem:
@@ -83,23 +82,3 @@ def test_the_portfolio_keeps_what_any_member_proves() -> None:
     assert outcome.status is Status.FOUND
     assert 0 <= outcome.impossible_width < 60
     assert PORTFOLIO.refusal(replace(lacking, readout=Readout.LINEAR)) is None
-
-
-@pytest.mark.parametrize("goal", [0.0, 0.3, -0.7, 1.9, 50.0])
-def test_few_values_are_distinct_and_come_within_the_tolerance(goal: float) -> None:
-    values = np.random.default_rng(3).uniform(-1.0, 1.0, 40)
-    for seed in range(5):
-        chosen = few_values(values, goal, 1e-3, np.random.default_rng(seed))
-        if goal == 50.0:
-            assert chosen is None
-            continue
-        assert chosen is not None
-        assert len(set(chosen.tolist())) == chosen.size <= 4
-        assert abs(values[chosen].sum() - goal) <= 1e-3
-
-
-def test_one_value_is_preferred_to_two() -> None:
-    values = np.array([0.1, 0.2, 0.3])
-    assert few_values(values, 0.3, 1e-9, np.random.default_rng(0)).tolist() == [2]
-    assert sorted(few_values(values, 0.5, 1e-9, np.random.default_rng(0)).tolist()) == [1, 2]
-    assert few_values(np.zeros(0), 0.5, 0.1, np.random.default_rng(0)) is None
