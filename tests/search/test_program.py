@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
+from prunegap.certify import certify
 from prunegap.model.draw import Draw
-from prunegap.model.granularity import parse_granularity
+from prunegap.model.granularity import Neuron, Weight, parse_granularity
+from prunegap.model.mask import Mask
 from prunegap.model.network import Matrix, Network, Readout
 from prunegap.model.outcome import Status
 from prunegap.model.problem import Problem
 from prunegap.search import program
 from prunegap.search.base import Budget
 from prunegap.search.program import Columns, Rows, ZeroOneProgram
+from prunegap.study.cell import Cell
 
 GRANULARITIES = ["weight", "neuron", "1:2", "block:2"]
 
@@ -137,3 +141,27 @@ def test_too_many_supports_are_refused() -> None:
     problem = Problem.from_draw(Draw(20, 0), 3, 0.1, parse_granularity("weight"))
     assert "too many" in str(ZeroOneProgram().refusal(problem))
     assert ZeroOneProgram().refusal(Problem.from_draw(Draw(20, 0), 3, 0.1, parse_granularity("neuron"))) is None
+
+
+def test_the_solver_does_not_lose_a_known_ticket() -> None:
+    """Presolve of OR-Tools 9.15 called this program infeasible, though a ticket of width 8 meets every row."""
+    cell = Cell(3, 0.5, Weight(), 2, Readout.LINEAR)
+    ticket = Mask.from_rows([[0, 0, 0]] * 5 + [[0, 1, 1], [1, 0, 0], [0, 1, 0]])
+    assert certify(cell.problem(8), ticket).proves(0.5)
+    for width in (8, 11, 12, 13):
+        assert ZeroOneProgram().search(cell.problem(width)).status is Status.FOUND
+
+
+def test_planted_tickets_are_never_called_impossible() -> None:
+    """Each program gets a ticket planted in it, so that infeasible would be a false proof."""
+    for seed in range(60):
+        generator = np.random.default_rng(seed)
+        dimension, readout = 2 + seed % 2, list(Readout)[seed // 2 % 2]
+        granularity = (Weight(), Neuron())[seed // 4 % 2]
+        network = Network(generator.uniform(-1, 1, (10, dimension)), generator.uniform(-1, 1, 10))
+        kept = granularity.row_supports(dimension)
+        rows = kept[generator.integers(0, len(kept), 10)] & (generator.random((10, 1)) < 0.5)
+        problem = Problem(network, generator.standard_normal(dimension), 1.0, granularity, readout)
+        error = certify(problem, Mask.from_rows(rows)).error_upper
+        problem = replace(problem, epsilon=1.0001 * error)
+        assert ZeroOneProgram().search(problem).status is Status.FOUND, seed

@@ -16,6 +16,9 @@ from prunegap.search.base import Deadline
 Integers = NDArray[np.int64]
 
 
+MAX_WORKERS = 8
+
+
 class Verdict(Enum):
     """What the solver says about the rows it holds."""
 
@@ -25,7 +28,10 @@ class Verdict(Enum):
 
 
 class Solver:
-    """A growing feasibility program over `count` binary columns, at most one of each group chosen."""
+    """A growing feasibility program over `count` binary columns, at most one of each group chosen.
+
+    `relax` says whether the solver may use linear relaxations; the verdict does not depend on it.
+    """
 
     def __init__(self, groups: list[list[int]], count: int) -> None:
         # Imported here, since loading OR-Tools takes half a second.
@@ -33,6 +39,7 @@ class Solver:
 
         self._cp_model: Any = cp_model
         self._model: Any = cp_model.CpModel()
+        self.relax = True
         self._columns = [self._model.new_bool_var("") for _ in range(count)]
         for group in groups:
             if len(group) > 1:
@@ -58,8 +65,13 @@ class Solver:
     def solve(self, deadline: Deadline) -> tuple[Verdict, Integers]:
         """Return the verdict and the columns of a solution; it stops at the deadline."""
         solver = self._cp_model.CpSolver()
-        solver.parameters.num_workers = deadline.budget.workers
+        # Presolve of OR-Tools 9.15 can call feasible programs infeasible (google/or-tools#5293), and so can ten or more
+        # workers without it (#5295). Here presolve costs twice the time it saves.
+        solver.parameters.cp_model_presolve = False
+        solver.parameters.num_workers = min(MAX_WORKERS, deadline.budget.workers)
         solver.parameters.random_seed = deadline.budget.seed % 2**31
+        if not self.relax:
+            solver.parameters.linearization_level = 0
         if np.isfinite(deadline.remaining):
             solver.parameters.max_time_in_seconds = deadline.remaining
         status = solver.solve(self._model)
