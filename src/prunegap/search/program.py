@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from prunegap.certify import certify
 from prunegap.model.errors import BadInputError
+from prunegap.model.granularity import Neuron
 from prunegap.model.mask import Mask
 from prunegap.model.network import Matrix, Readout, Vector
 from prunegap.model.outcome import Finding
@@ -24,6 +25,7 @@ from prunegap.model.problem import Problem
 from prunegap.search.ascent import spread_directions, unit, violated_inputs
 from prunegap.search.base import Deadline, Search
 from prunegap.search.solver import Solver, Verdict
+from prunegap.search.stencils import WEIGHTS, stencils
 
 Integers = NDArray[np.int64]
 
@@ -32,11 +34,15 @@ MAX_MAGNITUDE = 1e100
 ROUNDING = 2.0**-52
 ACTIVITY = 2.0**52
 """Greatest sum of the coefficients of a row: all float arithmetic on the integers stays exact below 2^53."""
+SHORT_ACTIVITY = 2.0**36
+"""The same for second differences: few enough bits that what cancels in real arithmetic rounds to 0."""
 STARTS = {1: 2, 2: 1024}
 MORE_STARTS = 4096
 FIRST_INPUTS = 48
 NEW_INPUTS = 24
 MAX_UNSETTLED = 32
+SHORT_ROWS = 64
+"""Second differences from which the solver goes without linear relaxations."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,27 +113,73 @@ class Rows:
         of its error, S a power of two and k_c = rint(S b_c), |k m - S p| <= sum over neurons of the greatest
         |k_c - S b_c| + S e_c, since at most one column of a neuron is chosen.
         """
-        factor = (problem.dimension + 8) * ROUNDING
-        values = np.maximum(inputs @ columns.weights.T, 0.0) * columns.outputs
-        errors = factor * (np.abs(inputs) @ np.abs(columns.weights).T) * np.abs(columns.outputs) + 1e-300
-        goal = np.maximum(inputs @ problem.target, 0.0)
-        band = problem.epsilon * np.sqrt((inputs * inputs).sum(axis=1))
-        goal_errors = factor * (np.abs(inputs) @ np.abs(problem.target) + band) + 1e-300
-        greatest = max(np.abs(values).sum(axis=1).max(initial=0.0), (goal + band).max(initial=0.0))
-        scale = 2.0 ** min(900.0, float(np.floor(np.log2(ACTIVITY / greatest))))
+        values, errors, goal, band, goal_errors = _terms(problem, columns, inputs)
+        upper, lower = goal + band, goal - band
+        rows = cls.rounded(columns, values, errors, lower, upper, goal_errors, ACTIVITY)
+        if problem.readout is Readout.RELU:
+            counts = lower > 2.0 * goal_errors
+            least = np.minimum(rows.coefficients, 0).sum(axis=1)
+            rows = cls(rows.coefficients, np.where(counts, rows.lower, least), rows.upper)
+        return rows
+
+    @classmethod
+    def of_stencils(cls, problem: Problem, columns: Columns, points: NDArray[np.float64]) -> Rows:
+        """Return the conditions on second differences at `points`, shape (k, 3, d), rounded outward.
+
+        sum_j c_j p(x_j) lies within epsilon sum_j |c_j| ||x_j|| of sum_j c_j g(x_j), c = (1, -2, 1), where the error
+        is bounded on both sides at all three inputs; stencils at which it is not are left out.
+        """
+        count, size, dimension = points.shape
+        terms = _terms(problem, columns, points.reshape(count * size, dimension))
+        values, errors, goal, band, goal_errors = (term.reshape(count, size, *term.shape[1:]) for term in terms)
+        two_sided = (goal - band > 2.0 * goal_errors) | (problem.readout is Readout.LINEAR)
+        counts = np.asarray(two_sided.all(axis=1))
+        weights, sizes = WEIGHTS, np.abs(WEIGHTS)
+        # Three more roundings of sums of three: the neurons whose kinks pass elsewhere leave no more than this.
+        errors = np.einsum("j,kjc->kc", sizes, errors + 4.0 * ROUNDING * np.abs(values))
+        goal_errors = (goal_errors + 4.0 * ROUNDING * (np.abs(goal) + band)) @ sizes
+        middle, width = goal @ weights, band @ sizes
+        differences = np.einsum("j,kjc->kc", weights, values)
+        rows = cls.rounded(columns, differences, errors, middle - width, middle + width, goal_errors, SHORT_ACTIVITY)
+        return cls(rows.coefficients[counts], rows.lower[counts], rows.upper[counts])
+
+    @classmethod
+    def rounded(
+        cls,
+        columns: Columns,
+        values: Matrix,
+        errors: Matrix,
+        lower: Vector,
+        upper: Vector,
+        doubt: Vector,
+        most: float,
+    ) -> Rows:
+        """Return integers for lower <= sum_c values_c m_c <= upper, whose entries err by `errors` and `doubt`.
+
+        `most` bounds the sum of the magnitudes of a row's integers.
+        """
+        greatest = max(np.abs(values).sum(axis=1).max(initial=0.0), np.abs(upper).max(initial=0.0))
+        scale = 2.0 ** min(900.0, float(np.floor(np.log2(most / max(greatest, 1e-300)))))
         coefficients = np.rint(scale * values)
         slack = columns.sum_of_greatest(np.abs(coefficients - scale * values) + scale * errors)
-        slack = (1.0 + 1e-9) * (slack + scale * goal_errors) + 1.0
-        upper = np.ceil(scale * (goal + band) + slack)
-        lower = np.floor(scale * (goal - band) - slack)
-        if problem.readout is Readout.RELU:
-            lower = np.where(goal - band > 2.0 * goal_errors, lower, np.minimum(coefficients, 0.0).sum(axis=1))
-        return cls(coefficients.astype(np.int64), lower.astype(np.int64), upper.astype(np.int64))
+        slack = (1.0 + 1e-9) * (slack + scale * doubt) + 1.0
+        below, above = np.floor(scale * lower - slack), np.ceil(scale * upper + slack)
+        return cls(coefficients.astype(np.int64), below.astype(np.int64), above.astype(np.int64))
 
     def broken_by(self, chosen: Integers) -> NDArray[np.bool_]:
         """Return which conditions the choice of these columns breaks, shape (k,)."""
         sums = self.coefficients[:, chosen].sum(axis=1)
         return np.asarray((sums < self.lower) | (sums > self.upper))
+
+
+def _terms(problem: Problem, columns: Columns, inputs: Matrix) -> tuple[Matrix, Matrix, Vector, Vector, Vector]:
+    """Return the contributions (k, c) at the inputs, bounds on their errors, g, epsilon ||x||, and their bounds."""
+    factor = (problem.dimension + 8) * ROUNDING
+    values = np.maximum(inputs @ columns.weights.T, 0.0) * columns.outputs
+    errors = factor * (np.abs(inputs) @ np.abs(columns.weights).T) * np.abs(columns.outputs) + 1e-300
+    goal = np.maximum(inputs @ problem.target, 0.0)
+    band = problem.epsilon * np.sqrt((inputs * inputs).sum(axis=1))
+    return values, errors, goal, band, factor * (np.abs(inputs) @ np.abs(problem.target) + band) + 1e-300
 
 
 def first_inputs(problem: Problem) -> Matrix:
@@ -178,10 +230,21 @@ class _Loop:
         self.solver = Solver(self.columns.groups(), self.columns.neurons.size)
         self.inputs = inputs
         self.solver.add(*self._arrays(Rows.of(problem, self.columns, inputs)))
+        self._add_stencils()
         count = STARTS.get(problem.dimension, MORE_STARTS)
         self.starts = spread_directions(problem.dimension, count, deadline.budget.seed)
         self.rounds = 0
         self.unsettled = 0
+
+    def _add_stencils(self) -> None:
+        """Add second differences where a neuron is kept whole or not: there the kinks are in general position."""
+        if not isinstance(self.problem.granularity, Neuron):
+            return
+        columns, seed = self.columns, self.deadline.budget.seed
+        rows = Rows.of_stencils(self.problem, columns, stencils(self.problem, columns.weights, columns.outputs, seed))
+        self.solver.add(*self._arrays(rows))
+        # Short rows propagate well enough alone: without linear relaxations each conflict is ten times cheaper.
+        self.solver.relax = len(rows.upper) < SHORT_ROWS
 
     @staticmethod
     def _arrays(rows: Rows) -> tuple[Integers, Integers, Integers]:
