@@ -22,6 +22,10 @@ REACH = 3.0
 """A free neuron is of use to a sum up to this multiple of the greatest goal among the sums met together."""
 
 
+HEAT = 3.0
+"""Mean cost that every third step may add, in shares of the squared error: the neurons have to keep moving."""
+
+
 @compiled
 def listed(contributions: Floats, neurons: Integers, places: Integers) -> tuple[Floats, Integers]:
     """Return what every assignment of `neurons` to `places` or to none reaches, (c, k), with its code, (c,).
@@ -54,23 +58,28 @@ def listed(contributions: Floats, neurons: Integers, places: Integers) -> tuple[
 
 
 @compiled
-def nearest_join(one: Floats, other: Floats, goal: Floats, enough: float, bound: float) -> tuple[int, int]:
-    """Return rows i, j with |one_i + other_j - goal|^2 < bound, the least or the first <= enough; (-1, -1) if none.
+def nearest_join(
+    one: Floats, other: Floats, goal: Floats, prices: tuple[Floats, Floats], enough: float, bound: float
+) -> tuple[int, int]:
+    """Return rows i, j whose cost is below `bound`, the least or the first <= `enough`; (-1, -1) if there are none.
 
+    The cost is |one_i + other_j - goal|^2 plus the prices of both rows, which are at least 0.
     `other` is ascending in its first column.
     """
     first, second = -1, -1
     width = goal.shape[0]
     for i in range(one.shape[0]):
         rest = goal[0] - one[i, 0]
-        radius = np.sqrt(bound)
+        if prices[0][i] >= bound:
+            continue
+        radius = np.sqrt(bound - prices[0][i])
         j = np.searchsorted(other[:, 0], rest - radius)
         while j < other.shape[0] and other[j, 0] <= rest + radius:
-            distance = (other[j, 0] - rest) ** 2
+            distance = (other[j, 0] - rest) ** 2 + prices[0][i] + prices[1][j]
             for k in range(1, width):
                 distance += (one[i, k] + other[j, k] - goal[k]) ** 2
             if distance < bound:
-                bound, radius = distance, np.sqrt(distance)
+                bound, radius = distance, np.sqrt(distance - prices[0][i])
                 first, second = i, j
                 if bound <= enough:
                     return first, second
@@ -95,14 +104,14 @@ def drawn_places(residuals: Floats, count: int, worst: bool, random: np.random.G
     """Return `count` distinct sums at random, the first with a chance that grows with its residual if `worst`."""
     size = residuals.shape[0]
     places = np.empty(count, dtype=np.int64)
-    first = random.integers(0, size)
+    first = int(random.random() * size)
     if worst:
         weights = np.cumsum(residuals**2)
         first = min(np.searchsorted(weights, random.random() * weights[-1]), size - 1)
     places[0] = first
     k = 1
     while k < count:
-        place = random.integers(0, size)
+        place = int(random.random() * size)
         if not (places[:k] == place).any():
             places[k] = place
             k += 1
@@ -121,7 +130,10 @@ def drawn_pool(
     halves = np.empty((2, owner.shape[0]), dtype=np.int64)
     filled = np.zeros(2, dtype=np.int64)
     sizes = np.ones(2)
-    order = random.permutation(owner.shape[0])
+    order = np.arange(owner.shape[0])
+    for last in range(owner.shape[0] - 1, 0, -1):
+        other = int(random.random() * (last + 1))
+        order[last], order[other] = order[other], order[last]
     for own in (True, False):
         for i in order:
             if (owner[i] >= 0) != own or (own and not (places == owner[i]).any()):
@@ -148,31 +160,51 @@ def drawn_pool(
 
 
 @compiled
+def priced(codes: Integers, base: int, price: float) -> Floats:
+    """Return the price of every code of `listed`: one `price` for each neuron that serves a sum."""
+    prices = np.zeros(codes.shape[0])
+    for c in range(codes.shape[0]):
+        code = codes[c]
+        while code > 0:
+            prices[c] += price * (code % base > 0)
+            code //= base
+    return prices
+
+
+@compiled
 def meet_jointly(
     contributions: Floats,
     goals: Floats,
     owner: Integers,
     residuals: Floats,
     places: Integers,
-    enough: float,
+    price: float,
+    heat: float,
     random: np.random.Generator,
 ) -> bool:
-    """Meet the sums in `places` again, nearer than they are or within `enough` (a sum of squares); tell if done.
+    """Meet the sums in `places` again at a lower cost, or at one up to `heat` above where heat is > 0; tell if so.
 
-    Sums that are near enough already are met by another choice, if one is found: that stirs the free neurons.
+    The cost is the sum of squares of the residuals and a price for every neuron: others could use it.
     """
     left, right, whole = drawn_pool(contributions, goals, owner, places, random)
     if not whole:
         return False
+    base = places.shape[0] + 1
     one, one_codes = listed(contributions, left, places)
     other, other_codes = listed(contributions, right, places)
     order = np.argsort(other[:, 0])
     other, other_codes = other[order], other_codes[order]
-    bound = max((residuals[places] ** 2).sum() * (1.0 - 1e-9), enough)
-    i, j = nearest_join(one, other, goals[places], enough, bound)
+    prices = (priced(one_codes, base, price), priced(other_codes, base, price))
+    used = 0
+    for neuron in left:
+        used += owner[neuron] >= 0
+    for neuron in right:
+        used += owner[neuron] >= 0
+    bound = (residuals[places] ** 2).sum() + price * used
+    bound = bound + heat if heat > 0.0 else bound * (1.0 - 1e-9)
+    i, j = nearest_join(one, other, goals[places], prices, bound if heat > 0.0 else 0.0, bound)
     if i < 0:
         return False
-    base = places.shape[0] + 1
     for half in range(2):
         neurons = left if half == 0 else right
         code = one_codes[i] if half == 0 else other_codes[j]
@@ -193,21 +225,24 @@ def mend(
     residuals: Floats,
     epsilon: float,
     steps: int,
+    price: float,
     random: np.random.Generator,
 ) -> float:
     """Change `owner` and `residuals` for up to `steps` joint solutions, until the closed form is at most epsilon.
 
     `owner` (width,) names the sum that a neuron serves, or -1; `residuals` (2d,) what is reached beyond the goals.
-    Returns the closed form of the error. Repeats with `random`.
+    `price` of a neuron is in shares of epsilon times the error. Returns the closed form of the error. Repeats with
+    `random`.
     """
     count = goals.shape[0]
-    share = 0.7 * epsilon**2 / count
     error = error_of(residuals)
     for step in range(steps):
         if error <= epsilon:
             break
         most = min(2 + (random.random() < 0.5), count)
         places = drawn_places(residuals, most, step % 3 != 0, random)
-        if meet_jointly(contributions, goals, owner, residuals, places, share * places.shape[0], random):
+        heat = -HEAT * error**2 / count * np.log(1.0 - random.random()) if step % 3 == 0 else 0.0
+        cost = price * epsilon * error / count
+        if meet_jointly(contributions, goals, owner, residuals, places, cost, heat, random):
             error = error_of(residuals)
     return float(error)

@@ -23,6 +23,8 @@ from prunegap.search.matching import PAIR, match_singles
 MARGIN = 1e-9
 """Share of epsilon left to the rounding of the certificate."""
 STEPS = 200
+PRICES = (0.5, 4.0)
+"""Range of the price of a neuron while mending; no single one is best everywhere."""
 """Joint solutions between two looks at the clock."""
 
 Integers = NDArray[np.int64]
@@ -119,8 +121,11 @@ class Assignment:
 
     def mend(self, steps: int, deadline: Deadline) -> bool:
         """Meet several sums at once, again and again; tell whether the error is within epsilon."""
+        price = float(np.exp(self.random.uniform(*np.log(PRICES))))
         for _ in range(0, steps, STEPS):
-            error = mend(self.contributions, self.goals, self.owner, self.residuals, self.epsilon, STEPS, self.random)
+            error = mend(
+                self.contributions, self.goals, self.owner, self.residuals, self.epsilon, STEPS, price, self.random
+            )
             if error <= self.epsilon or deadline.expired:
                 break
         return self.error <= self.epsilon
