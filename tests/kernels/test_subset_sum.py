@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from itertools import product
+from itertools import combinations, product
 
 import numpy as np
 import pytest
 
+from prunegap.kernels.exact_sum import exact_error
+from prunegap.kernels.sized_sum import best_of_size_kernel
 from prunegap.kernels.subset_sum import best_subset, best_subset_kernel, best_subsets, sorted_sums, workspace
 from prunegap.model.errors import BadInputError
 
@@ -42,7 +44,9 @@ def test_no_subset_is_nearer(kind: str, count: int) -> None:
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 7, 10])
 def test_compiled_code_and_its_python_original_agree(count: int) -> None:
     values, (left, right) = ROWS["uniform"](count), workspace(count)
-    assert best_subset_kernel(values, 0.4, left, right) == best_subset_kernel.py_func(values, 0.4, left, right)
+    assert best_subset_kernel(values, 0.4, 0.0, left, right) == best_subset_kernel.py_func(
+        values, 0.4, 0.0, left, right
+    )
     levels, again = np.empty(2 ** (count + 1) + count + 1), np.empty(2 ** (count + 1) + count + 1)
     start = sorted_sums(values, levels)
     assert start == sorted_sums.py_func(values, again) == 2**count + count
@@ -76,6 +80,7 @@ def test_forty_values_come_as_near_as_a_trillion_sums_must() -> None:
         ([[1.0, 2.0]], [0.0, 1.0]),
         ([1.0, 2.0], [0.0]),
         (np.zeros((1, 45)), [0.0]),
+        ([[1e301, -1e301]], [0.0]),
     ],
 )
 def test_bad_input_is_refused(values: object, targets: object) -> None:
@@ -86,3 +91,49 @@ def test_bad_input_is_refused(values: object, targets: object) -> None:
 def test_one_problem_wants_one_row() -> None:
     with pytest.raises(BadInputError):
         best_subset([[1.0]], 0.0)
+
+
+@pytest.mark.parametrize("kind", ROWS)
+@pytest.mark.parametrize("count", [0, 1, 2, 5, 9])
+def test_no_subset_of_the_size_is_nearer(kind: str, count: int) -> None:
+    values = ROWS[kind](count)
+    for size, target in product(range(count + 1), (0.0, 0.37, -1.4)):
+        chosen, error = best_subset(values, target, size=size)
+        scale = float(np.abs(values).sum()) + abs(target)
+        least = min(abs(math.fsum([*some, -target])) for some in combinations(values.tolist(), size))
+        assert chosen.sum() == size
+        assert least <= error * (1.0 + 1e-15)
+        assert error <= least + 1e-14 * scale
+    if count:
+        mask = best_of_size_kernel(values, 0.3, count // 2)
+        assert mask == best_of_size_kernel.py_func(values, 0.3, count // 2)
+
+
+@pytest.mark.parametrize("within", [1e-2, 1e-4, 1e-12])
+def test_the_first_subset_within_is_within_wherever_there_is_one(within: float) -> None:
+    for _ in range(50):
+        values, target = random.uniform(-1.0, 1.0, 14), float(random.uniform(-1.0, 1.0))
+        best, (chosen, error) = best_subset(values, target)[1], best_subset(values, target, within=within)
+        assert error == abs(math.fsum([*values[chosen], -target]))
+        assert error <= within if best <= within * (1 - 1e-9) else error == pytest.approx(best, abs=1e-14)
+
+
+@pytest.mark.parametrize("kind", ROWS)
+def test_errors_are_what_fsum_gives(kind: str) -> None:
+    for count in (0, 1, 3, 30):
+        values = ROWS[kind](count)
+        kept = random.uniform(size=count) < 0.6
+        for target in (0.0, 0.1, math.fsum(values[kept].tolist()), 1e17):
+            expected = abs(math.fsum([*values[kept].tolist(), -target]))
+            assert exact_error(values, kept, target) == pytest.approx(expected, rel=3e-16, abs=0.0)
+
+
+def test_cancellation_loses_nothing() -> None:
+    values = np.array([1e100, 1.0, -1e100, 1e-30, 7.0, -7.0])
+    assert exact_error(values, np.ones(6, dtype=np.bool_), 1.0) == 1e-30
+
+
+@pytest.mark.parametrize(("within", "size"), [(-1.0, None), (math.nan, None), (0.0, 4), (0.0, -1)])
+def test_bad_wishes_are_refused(within: float, size: int | None) -> None:
+    with pytest.raises(BadInputError):
+        best_subset([1.0, 2.0, 3.0], 1.0, within=within, size=size)
