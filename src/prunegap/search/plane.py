@@ -176,4 +176,6 @@ class Walk:
             states.polygons, states.counts, states.sums, states.positions, states.kept, states.widths, states.meta,
             leaves, masks, widths, node_limit,
         )  # fmt: skip
-        return Batch(leaves[:count].copy(), masks[:count].copy(), widths[:count].copy())
+        batch = Batch(leaves[:count], masks[:count], widths[:count])
+        # A view keeps the whole room alive, so it is only worth it where the room is nearly full.
+        return batch if 2 * count > room else Batch(batch.leaves.copy(), batch.masks.copy(), batch.widths.copy())

@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prunegap.certify import certify
-from prunegap.kernels.join import Cells, match, mirrored, screen
+from prunegap.kernels.half_circle import LINEAR_COLUMNS
+from prunegap.kernels.join import Cells, match, mirror, screen
 from prunegap.model.granularity import Neuron
 from prunegap.model.mask import Mask
 from prunegap.model.network import Matrix
@@ -29,13 +30,12 @@ from prunegap.search.base import Deadline, Search
 from prunegap.search.plane import Batch, Circle, Walk
 
 FIRST_WIDTH = 12
-GROWTH = 1.04
+WIDTH_STEP = 1.02
+GROWTH = 2.5
 CHEAP_NODES = 3e5
 CHUNK_NODES = 1_000_000
 CHUNK_LEAVES = 1 << 18
 STORED_BYTES = 1.2e9
-NODES_PER_SECOND = 2.5e6
-"""A low guess, used only to leave time for other searches; no result depends on it."""
 
 
 class _OutOfTimeError(Exception):
@@ -87,17 +87,25 @@ class PlaneSweep(Search):
 
 
 def _rungs(problem: Problem, deadline: Deadline) -> Iterator[int]:
-    """Yield growing widths: first the widest one that is still cheap, then steps of a few per cent."""
-    width = min(FIRST_WIDTH, problem.width)
-    while width < problem.width:
-        wider = min(problem.width, math.ceil(1.25 * width))
-        if Cut.of(Circle.of(problem.prefix(wider)), deadline.budget.seed).nodes > CHEAP_NODES:
-            break
-        width = wider
-    yield width
-    while width < problem.width:
-        width = min(problem.width, math.ceil(GROWTH * width))
+    """Yield growing widths: first the widest that is still cheap, then each about GROWTH times as costly."""
+
+    def cost(width: int) -> float:
+        return Cut.of(Circle.of(problem.prefix(width)), deadline.budget.seed).nodes
+
+    width, allowed, factor = min(FIRST_WIDTH, problem.width), CHEAP_NODES, 1.25
+    while True:
+        while width < problem.width:
+            wider = min(problem.width, math.ceil(factor * width))
+            if cost(wider) > allowed:
+                break
+            width = wider
         yield width
+        if width == problem.width:
+            return
+        # The next rung is wider by a step even where that step alone costs more.
+        factor = WIDTH_STEP
+        allowed = GROWTH * max(CHEAP_NODES, cost(width))
+        width = min(problem.width, math.ceil(factor * width))
 
 
 @dataclass(frozen=True)
@@ -196,7 +204,7 @@ class _Rung:
                 cells = part.cells
                 found, reached = match(
                     batch.leaves, batch.widths, part.leaves, part.widths, cells.starts, cells.grid, cells.far,
-                    cells.blur, walk.target, least, self._bound, begin, pairs,
+                    walk.target, least, self._bound, begin, pairs,
                 )  # fmt: skip
                 for query, stored in pairs[:found]:
                     self._consider(batch.masks[query], part.masks[stored], query_mirrored)
@@ -227,23 +235,37 @@ class _Part:
     """Stored leaves in cell order."""
 
     def __init__(self, leaves: NDArray[np.float32], masks: NDArray[np.uint64], widths: NDArray[np.int64]) -> None:
-        self.cells = Cells(leaves, float(np.median(leaves[:, 1] - leaves[:, 0])))
+        self.cells = Cells(leaves, float(np.median(_extents(leaves[:: 1 + len(leaves) // 10_000]))))
         order = self.cells.order
-        self.leaves, self.masks, self.widths = leaves[order], masks[order], widths[order]
+        self.leaves, self.masks = np.take(leaves, order, axis=0), np.take(masks, order, axis=0)
+        self.widths = widths[order]
 
 
 class _Store:
-    """The stored half's leaves in the frame of the half that streams; the few with wide boxes are kept apart."""
+    """The stored half's leaves in the frame of the half that streams.
+
+    With a relu readout a query looks as far as the widest box of a part, so the few wide ones are kept apart.
+    """
 
     def __init__(self, batches: list[Batch]) -> None:
-        leaves = mirrored(np.concatenate([batch.leaves for batch in batches]))
+        leaves = np.concatenate([batch.leaves for batch in batches])
         masks = np.concatenate([batch.masks for batch in batches])
         widths = np.concatenate([batch.widths for batch in batches])
-        extents = np.maximum(leaves[:, 1] - leaves[:, 0], leaves[:, 3] - leaves[:, 2])
-        edges = np.quantile(extents, (0.8, 0.98)) if extents.size else np.zeros(2)
+        batches.clear()
+        mirror(leaves)
+        if leaves.shape[1] == LINEAR_COLUMNS or leaves.shape[0] < 1000:
+            self.parts = [_Part(leaves, masks, widths)] if leaves.shape[0] else []
+            return
+        extents = _extents(leaves)
+        edges = np.quantile(extents[:: 1 + len(extents) // 10_000], (0.8, 0.98))
         classes = np.searchsorted(edges, extents)
         members = [np.flatnonzero(classes == k) for k in range(3)]
         self.parts = [_Part(leaves[rows], masks[rows], widths[rows]) for rows in members if rows.size]
+
+
+def _extents(leaves: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the greater side of each leaf's box."""
+    return np.asarray(np.maximum(leaves[:, 1] - leaves[:, 0], leaves[:, 3] - leaves[:, 2]))
 
 
 def _bits(words: NDArray[np.uint64]) -> NDArray[np.int64]:
