@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import ClassVar
+
+import numpy as np
 
 from prunegap.certify import certify
 from prunegap.model.errors import BadInputError
+from prunegap.model.mask import Mask
 from prunegap.model.network import Matrix
-from prunegap.model.outcome import Finding, Outcome
+from prunegap.model.outcome import Certificate, Finding, Outcome
 from prunegap.model.problem import Problem
 
 
@@ -52,10 +56,30 @@ class Deadline:
             return float("inf")
         return max(0.0, self.budget.seconds - self.elapsed)
 
+    def part(self, share: float) -> Deadline:
+        """Return a deadline that starts now and leaves out all but `share` of the time left, 0 < share <= 1."""
+        if share >= 1.0 or self.budget.seconds is None:
+            return self
+        return Deadline(replace(self.budget, seconds=max(1e-3, share * self.remaining)))
+
     @property
     def expired(self) -> bool:
         """Whether the time is used up."""
         return self.remaining <= 0.0
+
+
+@lru_cache(maxsize=4)
+def _certified(problem: Problem, kept: bytes, width: int) -> Certificate:
+    rows = np.frombuffer(kept, dtype=np.bool_).reshape(width, problem.dimension)
+    return certify(problem, Mask.from_rows(rows))
+
+
+def certified(problem: Problem, mask: Mask) -> Certificate:
+    """Return `certify(problem, mask)`; the last few answers are remembered, since a proof may take seconds at d > 3.
+
+    Only for masks that keep v_i wherever they keep a weight, as Mask.from_rows makes them.
+    """
+    return _certified(problem, mask.kept_weights.tobytes(), mask.width)
 
 
 class Search(ABC):
@@ -66,6 +90,8 @@ class Search(ABC):
     """Whether `search` narrows the width itself: then one call at the greatest width answers for all."""
     growth: ClassVar[float] = 1.3
     """By which factor bracketing may widen the network after a proof of impossibility."""
+    leap: ClassVar[float] = 1.3
+    """The same after a width left undecided."""
 
     @abstractmethod
     def refusal(self, problem: Problem) -> str | None:
@@ -91,7 +117,7 @@ class Search(ABC):
             mask = mask.resized(problem.width)
             if not problem.granularity.admits(mask):
                 raise AssertionError(f"search {self.name} returned a mask that is not {problem.granularity}")
-            certificate = certify(problem, mask)
+            certificate = certified(problem, mask)
             if not certificate.proves(problem.epsilon):
                 mask, why = None, f"a candidate with error up to {certificate.error_upper:.6g} failed its certificate"
         return Outcome(

@@ -5,23 +5,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import final
 
-from prunegap.certify import certify
 from prunegap.model.network import Matrix
 from prunegap.model.outcome import Finding
 from prunegap.model.problem import Problem
-from prunegap.search.base import Deadline, Search
+from prunegap.search.base import Deadline, Search, certified
 
 
 @final
 class Portfolio(Search):
     """Runs `members` in order, but for those that refuse the problem, until one settles the width.
 
-    Exact where a member is. Each member may use all the time left, so all but the last should bound themselves.
+    Exact where a member is. Each member may use the part of the time left that `shares` gives it (default: all
+    of it), so members with share 1 before the last should bound themselves.
     """
 
-    def __init__(self, name: str, members: Sequence[Search]) -> None:
+    def __init__(
+        self,
+        name: str,
+        members: Sequence[Search],
+        shares: Sequence[float] | None = None,
+        growth: float = Search.growth,
+        leap: float = Search.leap,
+    ) -> None:
         self.name = name  # type: ignore[misc]
         self.members = tuple(members)
+        self.shares = tuple(shares or (1.0,) * len(self.members))
+        self.growth = growth  # type: ignore[misc]
+        self.leap = leap  # type: ignore[misc]
 
     def refusal(self, problem: Problem) -> str | None:
         """Return the last member's reason where every member refuses."""
@@ -30,14 +40,16 @@ class Portfolio(Search):
 
     def _search(self, problem: Problem, deadline: Deadline, inputs: Matrix | None) -> Finding:
         width, nodes, reason = -1, 0, ""
-        for member in self.members:
+        for member, share in zip(self.members, self.shares, strict=True):
             if member.refusal(problem) is not None:
                 continue
-            finding = member._search(problem, deadline, inputs)
+            if deadline.expired:
+                break
+            finding = member._search(problem, deadline.part(share), inputs)
             nodes += finding.nodes
             inputs = inputs if finding.inputs is None else finding.inputs
             width, reason = max(width, finding.impossible_width), finding.reason
-            if finding.mask is not None and certify(problem, finding.mask).proves(problem.epsilon):
+            if finding.mask is not None and certified(problem, finding.mask).proves(problem.epsilon):
                 return Finding(finding.mask, width, finding.reason, nodes, inputs)
             if width >= problem.width:
                 break

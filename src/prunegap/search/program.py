@@ -15,7 +15,6 @@ from typing import ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from prunegap.certify import certify
 from prunegap.model.errors import BadInputError
 from prunegap.model.granularity import Neuron
 from prunegap.model.mask import Mask
@@ -23,7 +22,7 @@ from prunegap.model.network import Matrix, Readout, Vector
 from prunegap.model.outcome import Finding
 from prunegap.model.problem import Problem
 from prunegap.search.ascent import spread_directions, unit, violated_inputs
-from prunegap.search.base import Deadline, Search
+from prunegap.search.base import Deadline, Search, certified
 from prunegap.search.solver import Solver, Verdict
 from prunegap.search.stencils import WEIGHTS, stencils
 
@@ -214,7 +213,7 @@ class ZeroOneProgram(Search):
 
     def _search(self, problem: Problem, deadline: Deadline, inputs: Matrix | None) -> Finding:
         empty = Mask.from_rows(np.zeros((problem.width, problem.dimension), dtype=np.bool_))
-        if problem.epsilon >= np.linalg.norm(problem.target) and certify(problem, empty).proves(problem.epsilon):
+        if problem.epsilon >= np.linalg.norm(problem.target) and certified(problem, empty).proves(problem.epsilon):
             return Finding(mask=empty, reason="the empty ticket is within epsilon", inputs=inputs)
         learnt = np.zeros((0, problem.dimension)) if inputs is None else unit(inputs)
         return _Loop(problem, deadline, learnt if len(learnt) else first_inputs(problem)).run()
@@ -263,7 +262,7 @@ class _Loop:
             pruned = mask.apply(self.problem.network)
             if self._cut(violated_inputs(self.problem, pruned, self.starts, NEW_INPUTS), chosen):
                 continue
-            certificate = certify(self.problem, mask)
+            certificate = certified(self.problem, mask)
             if certificate.proves(self.problem.epsilon):
                 return self._finding(mask=mask, reason="a solution of the 0-1 program passed its certificate")
             if self._cut(unit(np.array([certificate.worst_input])), chosen):

@@ -10,6 +10,7 @@ import numpy as np
 from prunegap.model.granularity import Neuron
 from prunegap.model.problem import Problem
 from prunegap.search.base import Search
+from prunegap.search.local import LocalSearch
 from prunegap.search.portfolio import Portfolio
 from prunegap.search.program import ZeroOneProgram
 from prunegap.search.separable import SeparableSearch
@@ -19,13 +20,21 @@ PROGRAM = ZeroOneProgram()
 SWEEP = PlaneSweep()
 SEPARABLE = SeparableSearch()
 # A few attempts cost milliseconds and settle the widths with room to spare, which are the hard ones for the program.
-PORTFOLIO = Portfolio("portfolio", (SeparableSearch(attempts=8), PROGRAM))
+PORTFOLIO = Portfolio("portfolio", (SeparableSearch(attempts=2), PROGRAM))
+LOCAL = LocalSearch()
+# The program decides most widths at once; where it does not, tickets with room to spare are easier met by chance.
+# Small steps, since proofs take twice the time for every few neurons more; wide ones once there is no proof in time.
+NEURONS = Portfolio(
+    "neurons", (PROGRAM, LocalSearch(restarts=4), PROGRAM, LOCAL), (0.15, 0.3, 0.7, 1.0), growth=1.12, leap=1.7
+)
 
 SEARCHES: dict[str, Search] = {
     PROGRAM.name: PROGRAM,
     SWEEP.name: SWEEP,
     SEPARABLE.name: SEPARABLE,
     PORTFOLIO.name: PORTFOLIO,
+    LOCAL.name: LOCAL,
+    NEURONS.name: NEURONS,
 }
 
 MOST_SUPPORTS = 7
@@ -40,6 +49,8 @@ def choose(problem: Problem) -> Search:
     if isinstance(problem.granularity, Neuron) and SWEEP.refusal(problem) is None:
         wide = problem.epsilon > WIDE_TUBE * float(np.linalg.norm(problem.target))
         return PROGRAM if wide else SWEEP
+    if isinstance(problem.granularity, Neuron) and problem.dimension > 2:
+        return NEURONS
     # At d = 1 every granularity is the same question and gets the same search (F8).
     if problem.dimension == 1 or SEPARABLE.refusal(problem) is not None:
         return PROGRAM

@@ -205,8 +205,8 @@ def _shrink(bracket: _Bracket, cell: Cell, effort: Effort, deadline: Deadline, c
             seconds = bracket.share(deadline.remaining)
         problem = cell.problem(width)
         search = choose(problem)
-        growth = search.growth
         outcome = search.search(problem, Budget(seconds), inputs)
+        growth = search.leap if outcome.status is Status.UNDECIDED else search.growth
         inputs = inputs if outcome.inputs is None else outcome.inputs
         bracket.merge(outcome)
     return ""
