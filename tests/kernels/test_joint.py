@@ -43,10 +43,11 @@ def test_no_pair_of_vectors_is_nearer(width: int, seed: int) -> None:
     goal = random.uniform(-1, 1, width)
     free = (np.zeros(40), np.zeros(50))
     distances = np.square(one[:, None, :] + other[None, :, :] - goal).sum(axis=2)
-    i, j = nearest_join(one, other, goal, free, 0.0, 100.0)
+    i, j, visited = nearest_join(one, other, goal, free, 0.0, 100.0)
     assert distances[i, j] == pytest.approx(distances.min(), rel=1e-12)
-    assert nearest_join(one, other, goal, free, 0.0, 0.5 * float(distances.min())) == (-1, -1)
-    i, j = nearest_join(one, other, goal, free, 0.1, 100.0)
+    assert 0 < visited <= distances.size
+    assert nearest_join(one, other, goal, free, 0.0, 0.5 * float(distances.min()))[:2] == (-1, -1)
+    i, j, visited = nearest_join(one, other, goal, free, 0.1, 100.0)
     assert distances[i, j] <= max(0.1, float(distances.min()) * (1 + 1e-12))
 
 
@@ -60,7 +61,7 @@ def test_mending_keeps_the_books_and_repeats_by_seed(dimension: int, width: int)
     for _ in range(2):
         owner, residuals = np.full(width, -1), -goals
         before = error_of(residuals)
-        error = mend(contributions, goals, owner, residuals, 1e-3, 300, 1.0, np.random.default_rng(7))
+        error = mend(contributions, goals, owner, residuals, 1e-3, 20_000_000, 1.0, np.random.default_rng(7))
         owned = owner[None, :] == np.arange(goals.size)[:, None]
         np.testing.assert_allclose(residuals, (contributions * owned).sum(axis=1) - goals, atol=1e-12)
         assert ((contributions * owned) != 0.0).sum() == (owner >= 0).sum()
@@ -72,5 +73,8 @@ def test_mending_keeps_the_books_and_repeats_by_seed(dimension: int, width: int)
 def test_prices_count_the_neurons_that_serve() -> None:
     assert priced(np.array([0, 1, 2, 3, 4, 8]), 3, 0.5).tolist() == [0.0, 0.5, 0.5, 0.5, 1.0, 1.0]
     one, other = np.array([[0.0], [0.1]]), np.array([[0.0], [0.5]])
-    assert nearest_join(one, other, np.array([0.6]), (np.zeros(2), np.zeros(2)), 0.0, 9.0) == (1, 1)
-    assert nearest_join(one, other, np.array([0.6]), (np.array([0.0, 1.0]), np.array([0.0, 0.1])), 0.0, 9.0) == (0, 1)
+    assert nearest_join(one, other, np.array([0.6]), (np.zeros(2), np.zeros(2)), 0.0, 9.0)[:2] == (1, 1)
+    assert nearest_join(one, other, np.array([0.6]), (np.array([0.0, 1.0]), np.array([0.0, 0.1])), 0.0, 9.0)[:2] == (
+        0,
+        1,
+    )

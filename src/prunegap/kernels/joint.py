@@ -22,6 +22,10 @@ REACH = 3.0
 """A free neuron is of use to a sum up to this multiple of the greatest goal among the sums met together."""
 
 
+DRAWING = 10
+"""Work of drawing the pool, for each neuron."""
+SORTING = 60
+"""Work of listing and sorting one vector, where visiting a pair of them is 1 (some 2 ns)."""
 HEAT = 3.0
 """Mean cost that every third step may add, in shares of the squared error: the neurons have to keep moving."""
 
@@ -60,13 +64,14 @@ def listed(contributions: Floats, neurons: Integers, places: Integers) -> tuple[
 @compiled
 def nearest_join(
     one: Floats, other: Floats, goal: Floats, prices: tuple[Floats, Floats], enough: float, bound: float
-) -> tuple[int, int]:
-    """Return rows i, j whose cost is below `bound`, the least or the first <= `enough`; (-1, -1) if there are none.
+) -> tuple[int, int, int]:
+    """Return rows i, j whose cost is below `bound`, the least or the first <= `enough`; else (-1, -1).
 
-    The cost is |one_i + other_j - goal|^2 plus the prices of both rows, which are at least 0.
+    The cost is |one_i + other_j - goal|^2 plus the prices of both rows, which are at least 0. Third comes the number
+    of pairs visited.
     `other` is ascending in its first column.
     """
-    first, second = -1, -1
+    first, second, visited = -1, -1, 0
     width = goal.shape[0]
     for i in range(one.shape[0]):
         rest = goal[0] - one[i, 0]
@@ -75,6 +80,7 @@ def nearest_join(
         radius = np.sqrt(bound - prices[0][i])
         j = np.searchsorted(other[:, 0], rest - radius)
         while j < other.shape[0] and other[j, 0] <= rest + radius:
+            visited += 1
             distance = (other[j, 0] - rest) ** 2 + prices[0][i] + prices[1][j]
             for k in range(1, width):
                 distance += (one[i, k] + other[j, k] - goal[k]) ** 2
@@ -82,9 +88,9 @@ def nearest_join(
                 bound, radius = distance, np.sqrt(distance - prices[0][i])
                 first, second = i, j
                 if bound <= enough:
-                    return first, second
+                    return first, second, visited
             j += 1
-    return first, second
+    return first, second, visited
 
 
 @compiled
@@ -181,14 +187,15 @@ def meet_jointly(
     price: float,
     heat: float,
     random: np.random.Generator,
-) -> bool:
-    """Meet the sums in `places` again at a lower cost, or at one up to `heat` above where heat is > 0; tell if so.
+) -> int:
+    """Meet the sums in `places` again at a lower cost, or at one up to `heat` above where heat is > 0.
 
-    The cost is the sum of squares of the residuals and a price for every neuron: others could use it.
+    The cost is the sum of squares of the residuals and a price for every neuron: others could use it. Returns the
+    work done.
     """
     left, right, whole = drawn_pool(contributions, goals, owner, places, random)
     if not whole:
-        return False
+        return int(DRAWING * owner.shape[0])
     base = places.shape[0] + 1
     one, one_codes = listed(contributions, left, places)
     other, other_codes = listed(contributions, right, places)
@@ -202,9 +209,10 @@ def meet_jointly(
         used += owner[neuron] >= 0
     bound = (residuals[places] ** 2).sum() + price * used
     bound = bound + heat if heat > 0.0 else bound * (1.0 - 1e-9)
-    i, j = nearest_join(one, other, goals[places], prices, bound if heat > 0.0 else 0.0, bound)
+    i, j, visited = nearest_join(one, other, goals[places], prices, bound if heat > 0.0 else 0.0, bound)
+    work: int = DRAWING * owner.shape[0] + SORTING * (one.shape[0] + other.shape[0]) + visited
     if i < 0:
-        return False
+        return work
     for half in range(2):
         neurons = left if half == 0 else right
         code = one_codes[i] if half == 0 else other_codes[j]
@@ -214,7 +222,7 @@ def meet_jointly(
             code //= base
     for k in range(places.shape[0]):
         residuals[places[k]] = one[i, k] + other[j, k] - goals[places[k]]
-    return True
+    return work
 
 
 @compiled
@@ -224,25 +232,25 @@ def mend(
     owner: Integers,
     residuals: Floats,
     epsilon: float,
-    steps: int,
+    work: int,
     price: float,
     random: np.random.Generator,
 ) -> float:
-    """Change `owner` and `residuals` for up to `steps` joint solutions, until the closed form is at most epsilon.
+    """Change `owner` and `residuals` by joint solutions until the closed form is at most epsilon or `work` is done.
 
     `owner` (width,) names the sum that a neuron serves, or -1; `residuals` (2d,) what is reached beyond the goals.
-    `price` of a neuron is in shares of epsilon times the error. Returns the closed form of the error. Repeats with
-    `random`.
+    A unit of `work` takes some 2 ns; the `price` of a neuron is in shares of epsilon times the error. Returns the
+    closed form of the error. Repeats with `random`.
     """
     count = goals.shape[0]
     error = error_of(residuals)
-    for step in range(steps):
-        if error <= epsilon:
-            break
+    step = 0
+    while work > 0 and error > epsilon:
+        step += 1
         most = min(2 + (random.random() < 0.5), count)
         places = drawn_places(residuals, most, step % 3 != 0, random)
         heat = -HEAT * error**2 / count * np.log(1.0 - random.random()) if step % 3 == 0 else 0.0
         cost = price * epsilon * error / count
-        if meet_jointly(contributions, goals, owner, residuals, places, cost, heat, random):
-            error = error_of(residuals)
+        work -= 100 + meet_jointly(contributions, goals, owner, residuals, places, cost, heat, random)
+        error = error_of(residuals)
     return float(error)

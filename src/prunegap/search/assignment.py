@@ -22,10 +22,10 @@ from prunegap.search.matching import PAIR, match_singles
 
 MARGIN = 1e-9
 """Share of epsilon left to the rounding of the certificate."""
-STEPS = 200
+WORK = 10_000_000
+"""Work of mending between two looks at the clock, some 20 ms."""
 PRICES = (0.5, 4.0)
 """Range of the price of a neuron while mending; no single one is best everywhere."""
-"""Joint solutions between two looks at the clock."""
 
 Integers = NDArray[np.int64]
 
@@ -119,12 +119,12 @@ class Assignment:
             left = max(1.8 * self.epsilon**2 - settled, 0.02 * self.epsilon**2)
             self.meet(place, float(np.sqrt(0.5 * left / waiting.size)))
 
-    def mend(self, steps: int, deadline: Deadline) -> bool:
-        """Meet several sums at once, again and again; tell whether the error is within epsilon."""
+    def mend(self, rounds: int, deadline: Deadline) -> bool:
+        """Meet several sums at once, for so many rounds of WORK; tell whether the error is within epsilon."""
         price = float(np.exp(self.random.uniform(*np.log(PRICES))))
-        for _ in range(0, steps, STEPS):
+        for _ in range(rounds):
             error = mend(
-                self.contributions, self.goals, self.owner, self.residuals, self.epsilon, STEPS, price, self.random
+                self.contributions, self.goals, self.owner, self.residuals, self.epsilon, WORK, price, self.random
             )
             if error <= self.epsilon or deadline.expired:
                 break

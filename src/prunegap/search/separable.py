@@ -19,8 +19,8 @@ from prunegap.search.mass import width_without_material
 
 MOST_SHARED = 20_000
 """Neurons times coordinates up to which the linear program is quick; beyond, mass is plentiful."""
-STEPS = 4000
-"""Joint solutions in one attempt."""
+ROUNDS = 25
+"""Rounds of mending in one attempt: about half a second."""
 
 
 @final
@@ -53,7 +53,7 @@ class SeparableSearch(Search):
                 assignment.meet_all(assignment.match(), deadline)
             elif attempt > 1:
                 assignment.share_out()
-            if assignment.error <= assignment.epsilon or assignment.mend(STEPS, deadline):
+            if assignment.error <= assignment.epsilon or assignment.mend(ROUNDS, deadline):
                 return Finding(assignment.mask(), width, f"one weight a row, attempt {attempt}", attempt)
             if deadline.expired:
                 break
