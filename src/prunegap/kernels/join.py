@@ -1,8 +1,8 @@
 """Find which left and right leaves of the half-circle walks belong together, and screen the pairs.
 
 Two leaves match if each one's sums lie in the other one's boxes: four (linear readout: eight) interval tests. The
-stored leaves are sorted into cells of four coordinates, so that a query touches little more than its matches.
-Everything is a superset of the truth; the certificate decides.
+stored leaves are sorted into cells of three coordinates, and by a fourth within a cell, so that a query touches
+little more than its matches. Everything is a superset of the truth; the certificate decides.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ Leaves = NDArray[np.float32]
 
 MAX_CELLS = 1 << 22
 
-AXES = 4
-"""Cell coordinates: alpha's first, two of the beta side, and alpha's second, whose cells are adjacent in memory."""
+AXES = 3
+"""Cell coordinates: alpha's first and two of the beta side; alpha's second orders the leaves within a cell."""
 
 
 def mirror(leaves: Leaves) -> None:
@@ -55,8 +55,6 @@ def _coordinate(leaves, k, axis, linear):
     """
     if axis == 0:
         return leaves[k, ALPHA0]
-    if axis == 3:
-        return leaves[k, ALPHA1]
     if linear:
         return leaves[k, BETA0 + axis - 1]
     low = Z_LOW0 if axis == 1 else Z_LOW1
@@ -79,7 +77,7 @@ def _limits(leaves, linear):
 
 @compiled
 def _sort(leaves, grid, linear):
-    """Return (order, starts): the leaves by cell, a counting sort."""
+    """Return (order, starts): the leaves by cell, a counting sort, and ascending in alpha's second within a cell."""
     count = leaves.shape[0]
     cells = np.empty(count, np.int32)
     starts = np.zeros(int(grid[2].prod()) + 1, np.int64)
@@ -97,13 +95,20 @@ def _sort(leaves, grid, linear):
     for k in range(count):
         order[heads[cells[k]]] = k
         heads[cells[k]] += 1
+    for cell in range(starts.size - 1):
+        if starts[cell + 1] - starts[cell] > 1:
+            inside = order[starts[cell] : starts[cell + 1]]
+            seconds = np.empty(inside.size, np.float32)
+            for k in range(inside.size):
+                seconds[k] = leaves[inside[k], ALPHA1]
+            order[starts[cell] : starts[cell + 1]] = inside[np.argsort(seconds)]
     return order, starts
 
 
 class Cells:
     """The order in which stored leaves are searched: `order` sorts them by cell, `starts` bounds the cells.
 
-    `grid` has rows low, size, count for the four coordinates; `far` is how far beyond its own beta a query looks.
+    `grid` has rows low, size, count for the three coordinates; `far` is how far beyond its own beta a query looks.
     """
 
     def __init__(self, leaves: Leaves, extent: float) -> None:
@@ -129,10 +134,8 @@ def _range(low, high, grid, axis):
 
 @compiled
 def _fits(query, stored, i, k, part, target, least, linear):
-    """Return whether query leaf i and stored leaf k match."""
+    """Return whether query leaf i and stored leaf k match; alpha's second coordinate has been tested."""
     if stored[k, ALPHA0] < query[i, Z_LOW0] or stored[k, ALPHA0] > query[i, Z_HIGH0]:
-        return False
-    if stored[k, ALPHA1] < query[i, Z_LOW1] or stored[k, ALPHA1] > query[i, Z_HIGH1]:
         return False
     if query[i, BETA0] < stored[k, Z_LOW0] or query[i, BETA0] > stored[k, Z_HIGH0]:
         return False
@@ -169,21 +172,28 @@ def match(query, query_widths, stored, stored_widths, starts, grid, far, target,
             a0, a1 = _range(query[i, BETA0] - far[0], query[i, BETA0] + far[0], grid, 1)
             b0, b1 = _range(query[i, BETA1] - far[1], query[i, BETA1] + far[1], grid, 2)
         c0, c1 = _range(query[i, Z_LOW0], query[i, Z_HIGH0], grid, 0)
-        d0, d1 = _range(query[i, Z_LOW1], query[i, Z_HIGH1], grid, 3)
-        if d0 > d1:
-            continue
+        y0, y1 = query[i, Z_LOW1], query[i, Z_HIGH1]
         part = (query[i, ALPHA0] + query[i, BETA0]) * target[0] + (query[i, ALPHA1] + query[i, BETA1]) * target[1]
         before = found
         for c in range(c0, c1 + 1):
             for a in range(a0, a1 + 1):
                 for b in range(b0, b1 + 1):
-                    row = ((c * int(grid[2, 1]) + a) * int(grid[2, 2]) + b) * int(grid[2, 3])
-                    for k in range(starts[row + d0], starts[row + d1 + 1]):
+                    cell = (c * int(grid[2, 1]) + a) * int(grid[2, 2]) + b
+                    k, end = starts[cell], starts[cell + 1]
+                    above = end
+                    while k < above:
+                        middle = (k + above) >> 1
+                        if stored[middle, ALPHA1] < y0:
+                            k = middle + 1
+                        else:
+                            above = middle
+                    while k < end and stored[k, ALPHA1] <= y1:
                         if stored_widths[k] < bound and _fits(query, stored, i, k, part, target, least, linear):
                             if found >= pairs.shape[0]:
                                 return before, i
                             pairs[found, 0], pairs[found, 1] = i, k
                             found += 1
+                        k += 1
     return found, query.shape[0]
 
 
