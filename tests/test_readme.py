@@ -18,5 +18,6 @@ def test_the_example_runs_and_prints_what_it_says() -> None:
     lines = run.stdout.splitlines()
     assert lines[0] == "found 99 98"
     assert float(lines[1]) <= 0.01
-    assert lines[2].startswith("weight") and lines[2].endswith("closed")
+    assert lines[2].startswith("weight")
+    assert lines[2].endswith("closed")
     assert lines[3] == "neuron (61, 62) closed"

@@ -65,8 +65,8 @@ class Solver:
     def solve(self, deadline: Deadline) -> tuple[Verdict, Integers]:
         """Return the verdict and the columns of a solution; it stops at the deadline."""
         solver = self._cp_model.CpSolver()
-        # Presolve of OR-Tools 9.15 can call feasible programs infeasible (google/or-tools#5293), and so can ten or more
-        # workers without it (#5295). Here presolve costs twice the time it saves.
+        # Presolve of OR-Tools 9.15 can call feasible programs infeasible (google/or-tools#5293), and so can ten or
+        # more workers without it (#5295). Here presolve costs twice the time it saves.
         solver.parameters.cp_model_presolve = False
         solver.parameters.num_workers = min(MAX_WORKERS, deadline.budget.workers)
         solver.parameters.random_seed = deadline.budget.seed % 2**31
