@@ -90,8 +90,8 @@ class Search(ABC):
     """Whether `search` narrows the width itself: then one call at the greatest width answers for all."""
     growth: ClassVar[float] = 1.3
     """By which factor bracketing may widen the network after a proof of impossibility."""
-    leap: ClassVar[float] = 1.3
-    """The same after a width left undecided."""
+    scout: ClassVar[Search | None] = None
+    """A finder of tickets in wide networks, for the upper end once this search leaves a width undecided."""
 
     @abstractmethod
     def refusal(self, problem: Problem) -> str | None:

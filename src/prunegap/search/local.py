@@ -40,7 +40,7 @@ CYCLES = 8
 """Coolings in vain before a new start."""
 MOST_MENDINGS = 60
 PARTNERS = 8
-POOLS = ((64, 0.95), (96, 0.7), (64, 0.7), (1 << 30, 1.0))
+POOLS = ((40, 1.0), (64, 0.95), (24, 1.0), (96, 0.7), (64, 0.7), (1 << 30, 1.0))
 """How many neurons a run may choose from, in turn (the last takes all), and the blur of their order.
 
 The order is drawn anew for every run, by random factors from the blur to 1."""

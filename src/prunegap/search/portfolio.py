@@ -25,13 +25,13 @@ class Portfolio(Search):
         members: Sequence[Search],
         shares: Sequence[float] | None = None,
         growth: float = Search.growth,
-        leap: float = Search.leap,
+        scout: Search | None = None,
     ) -> None:
         self.name = name  # type: ignore[misc]
         self.members = tuple(members)
         self.shares = tuple(shares or (1.0,) * len(self.members))
         self.growth = growth  # type: ignore[misc]
-        self.leap = leap  # type: ignore[misc]
+        self.scout = scout  # type: ignore[misc]
 
     def refusal(self, problem: Problem) -> str | None:
         """Return the last member's reason where every member refuses."""

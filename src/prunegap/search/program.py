@@ -38,6 +38,8 @@ SHORT_ACTIVITY = 2.0**36
 STARTS = {1: 2, 2: 1024}
 MORE_STARTS = 4096
 FIRST_INPUTS = 48
+FIRST_INPUTS_OF_NEURONS = 200
+"""Beyond the plane, where widths are decided one by one and every candidate costs a solution of the program."""
 NEW_INPUTS = 24
 MAX_UNSETTLED = 32
 SHORT_ROWS = 64
@@ -185,7 +187,10 @@ def first_inputs(problem: Problem) -> Matrix:
     """Return the directions to start from: a spread, both of the target, and the coordinate directions."""
     axes = np.eye(problem.dimension)
     target = problem.target[None, :]
-    spread = spread_directions(problem.dimension, FIRST_INPUTS * max(1, problem.dimension - 1), 1)
+    first = FIRST_INPUTS
+    if isinstance(problem.granularity, Neuron) and problem.dimension > 2:
+        first = FIRST_INPUTS_OF_NEURONS
+    spread = spread_directions(problem.dimension, first * max(1, problem.dimension - 1), 1)
     return np.concatenate([spread, unit(np.concatenate([target, -target])), axes, -axes])
 
 

@@ -26,6 +26,10 @@ from prunegap.study.cell import Cell
 from prunegap.study.find import Chooser, registered
 from prunegap.study.ticket import Ticket
 
+SCOUT_STEP = 4
+SCOUT_FINENESS = 1.1
+"""Factors between the widths at which a ticket is looked for without hope of a proof: at first, and at last."""
+
 LEAST_SHARE = 0.01
 """A cell stops where less than this part of its time is left."""
 
@@ -206,7 +210,26 @@ def _shrink(bracket: _Bracket, cell: Cell, effort: Effort, deadline: Deadline, c
         problem = cell.problem(width)
         search = choose(problem)
         outcome = search.search(problem, Budget(seconds), inputs)
-        growth = search.leap if outcome.status is Status.UNDECIDED else search.growth
+        growth = search.growth
         inputs = inputs if outcome.inputs is None else outcome.inputs
         bracket.merge(outcome)
+        if outcome.status is Status.UNDECIDED:
+            growth = max(growth, Search.growth)
+            if search.scout is not None and bracket.upper is None and effort.seconds is not None:
+                _scout(bracket, cell, search.scout, deadline.part(0.5), effort.max_width)
     return ""
+
+
+def _scout(bracket: _Bracket, cell: Cell, scout: Search, deadline: Deadline, max_width: int) -> None:
+    """Look for a ticket in ever wider networks, then in narrower ones; what is not found says nothing."""
+    failed, width = max(1, bracket.lower), min(max_width, SCOUT_STEP * max(4 * cell.dimension, bracket.lower))
+    while not deadline.expired and width > failed:
+        outcome = scout.search(cell.problem(width), Budget(max(1e-3, deadline.remaining / 3.0)))
+        if outcome.mask is None:
+            failed = width
+        else:
+            bracket.merge(outcome)
+        if bracket.upper is None:
+            width = min(max_width, SCOUT_STEP * width)
+        else:
+            width = math.isqrt(failed * bracket.upper) if bracket.upper > SCOUT_FINENESS * failed else failed
