@@ -100,7 +100,7 @@ def test_odd_networks(case: str, granularity: str, readout: Readout) -> None:
 
 def test_an_error_too_close_to_epsilon_is_neither_found_nor_impossible(monkeypatch: pytest.MonkeyPatch) -> None:
     problem = Problem(Network([[0.75, 0.0]], [1.0]), [1.0, 0.0], 0.25, parse_granularity("neuron"))
-    real = program.certify
+    real = program.certified
 
     def vague(problem: Problem, mask: object) -> object:
         certificate = real(problem, mask)
@@ -108,7 +108,7 @@ def test_an_error_too_close_to_epsilon_is_neither_found_nor_impossible(monkeypat
             certificate.error_lower - 1e-12, certificate.error_upper + 1e-12, "vague", certificate.worst_input
         )
 
-    monkeypatch.setattr(program, "certify", vague)
+    monkeypatch.setattr(program, "certified", vague)
     outcome = ZeroOneProgram().search(problem)
     assert outcome.status is Status.UNDECIDED
     assert outcome.impossible_width == -1

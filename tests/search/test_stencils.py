@@ -31,16 +31,17 @@ def test_a_mask_meets_every_row_at_its_own_error(dimension: int, readout: Readou
     for seed in range(6):
         problem = Problem.from_draw(Draw(dimension, seed), 12, 1.0, Neuron(), readout)
         # Weak neurons beside the target itself: errors small enough for rows to say something.
-        outputs, weights = 0.15 * problem.network.outputs, problem.network.weights.copy()
+        outputs, weights = 0.04 * problem.network.outputs, problem.network.weights.copy()
         weights[0], outputs[0] = problem.target, 1.0
         problem = replace(problem, network=Network(weights, outputs))
         chosen = np.concatenate(([0], 1 + np.flatnonzero(random.random(11) < 0.5)))
         error = certify(problem, Mask.of_neurons(chosen, 12, dimension)).error_upper
         centres, across = random.normal(size=(2, 500, dimension))
+        centres += 1.5 * problem.target
         places = np.stack((centres - 0.5 * across, centres, centres + 0.5 * across), axis=1)
         rows, tight = (
             Rows.of_stencils(replace(problem, epsilon=epsilon), Columns.of(problem), places)
-            for epsilon in (error, 0.02 * error)
+            for epsilon in (error, 0.002 * error)
         )
         held, broken = held + len(rows.upper), broken + int(tight.broken_by(chosen).sum())
         assert not rows.broken_by(chosen).any()

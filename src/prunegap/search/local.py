@@ -40,12 +40,13 @@ CYCLES = 8
 """Coolings in vain before a new start."""
 MOST_MENDINGS = 60
 PARTNERS = 8
-POOLS = ((40, 1.0), (64, 0.95), (24, 1.0), (96, 0.7), (64, 0.7), (1 << 30, 1.0))
+POOLS = ((40, 1.0), (96, 1.0), (64, 0.95), (24, 1.0), (96, 0.7), (64, 0.7), (1 << 30, 1.0))
 """How many neurons a run may choose from, in turn (the last takes all), and the blur of their order.
 
 The order is drawn anew for every run, by random factors from the blur to 1."""
-SHRINKAGE = 0.98
-"""Candidates are sought for this part of epsilon, so that fewer break between the inputs."""
+SHRINKAGE, MORE_SHRINKAGE = 0.98, 0.93
+"""Candidates are sought for this part of epsilon, so that fewer break between the inputs; the second beyond d = 3,
+where a proof takes the longer the nearer the error is to epsilon."""
 
 
 @final
@@ -107,7 +108,7 @@ class _Walk:
     def _learn(self, inputs: Matrix) -> None:
         """Add inputs of norm 1 to the table."""
         goal = np.maximum(inputs @ self.problem.target, 0.0)
-        reach = SHRINKAGE * self.problem.epsilon
+        reach = (SHRINKAGE if self.problem.dimension <= 3 else MORE_SHRINKAGE) * self.problem.epsilon
         low = goal - reach
         if self.problem.readout is Readout.RELU:
             low = np.where(low > 0.0, low, -np.inf)

@@ -25,7 +25,7 @@ LOCAL = LocalSearch()
 # The program decides most widths at once; where it does not, tickets with room to spare are easier met by chance.
 # Small steps, since proofs take twice the time for every few neurons more; wide ones once there is no proof in time.
 NEURONS = Portfolio(
-    "neurons", (PROGRAM, LocalSearch(restarts=6), PROGRAM, LOCAL), (0.15, 0.3, 0.7, 1.0), growth=1.12, scout=LOCAL
+    "neurons", (PROGRAM, LocalSearch(restarts=7), PROGRAM, LOCAL), (0.15, 0.3, 0.7, 1.0), growth=1.12, scout=LOCAL
 )
 
 SEARCHES: dict[str, Search] = {

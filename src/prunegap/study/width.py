@@ -26,9 +26,9 @@ from prunegap.study.cell import Cell
 from prunegap.study.find import Chooser, registered
 from prunegap.study.ticket import Ticket
 
-SCOUT_STEP = 4
+SCOUT_STEP = 16
 SCOUT_FINENESS = 1.1
-"""Factors between the widths at which a ticket is looked for without hope of a proof: at first, and at last."""
+"""Factors over what is excluded, or was tried, at which a ticket is looked for without a proof: first, last."""
 
 LEAST_SHARE = 0.01
 """A cell stops where less than this part of its time is left."""
@@ -209,6 +209,8 @@ def _shrink(bracket: _Bracket, cell: Cell, effort: Effort, deadline: Deadline, c
             seconds = bracket.share(deadline.remaining)
         problem = cell.problem(width)
         search = choose(problem)
+        if seconds is not None and search.scout is not None and bracket.upper is None:
+            seconds /= 1.5  # leaves the scout as much as this width may take
         outcome = search.search(problem, Budget(seconds), inputs)
         growth = search.growth
         inputs = inputs if outcome.inputs is None else outcome.inputs
@@ -221,15 +223,19 @@ def _shrink(bracket: _Bracket, cell: Cell, effort: Effort, deadline: Deadline, c
 
 
 def _scout(bracket: _Bracket, cell: Cell, scout: Search, deadline: Deadline, max_width: int) -> None:
-    """Look for a ticket in ever wider networks, then in narrower ones; what is not found says nothing."""
-    failed, width = max(1, bracket.lower), min(max_width, SCOUT_STEP * max(4 * cell.dimension, bracket.lower))
-    while not deadline.expired and width > failed:
-        outcome = scout.search(cell.problem(width), Budget(max(1e-3, deadline.remaining / 3.0)))
+    """Look for a ticket in a very wide network, then in narrower ones; what is not found says nothing."""
+    failed = max(1, bracket.lower)
+    width = min(max_width, SCOUT_STEP * max(4 * cell.dimension, failed))
+    while not deadline.expired:
+        outcome = scout.search(cell.problem(width), Budget(max(1e-3, deadline.remaining / 2.0)))
         if outcome.mask is None:
             failed = width
         else:
             bracket.merge(outcome)
         if bracket.upper is None:
-            width = min(max_width, SCOUT_STEP * width)
+            following = min(max_width, 4 * width)
         else:
-            width = math.isqrt(failed * bracket.upper) if bracket.upper > SCOUT_FINENESS * failed else failed
+            following = math.isqrt(failed * bracket.upper) if bracket.upper > SCOUT_FINENESS * failed else failed
+        if following in (failed, width):
+            return
+        width = following
