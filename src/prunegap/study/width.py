@@ -200,8 +200,10 @@ def _shrink(bracket: _Bracket, cell: Cell, effort: Effort, deadline: Deadline, c
     inputs: Matrix | None = None
     while WidthStatus.of(bracket.lower, bracket.upper) is not WidthStatus.CLOSED:
         width = bracket.next_width(start, growth, effort.max_width)
-        if width is None:
+        if width is None and bracket.upper is None:
             return f"greatest width {effort.max_width} reached"
+        if width is None:
+            return "every width in between was tried in vain"
         seconds = None
         if effort.seconds is not None:
             if deadline.remaining <= LEAST_SHARE * effort.seconds:
