@@ -30,6 +30,8 @@ SCOUT_STEP = 16
 SCOUT_FINENESS = 1.1
 """Factors over what is excluded, or was tried, at which a ticket is looked for without a proof: first, last."""
 
+RETRIALS = 3
+"""How often widths tried in vain are tried again, where time is left."""
 LEAST_SHARE = 0.01
 """A cell stops where less than this part of its time is left."""
 
@@ -131,11 +133,12 @@ class _Bracket:
             found = f"a ticket of width {self.upper} contradicts a proof of none at width {self.lower}"
             raise AssertionError(f"{self.cell}: {found} (searches: {', '.join(self.searches)})")
 
-    def next_width(self, start: int, growth: float, max_width: int) -> int | None:
+    def next_width(self, start: int, growth: float, max_width: int, creep: bool = False) -> int | None:
         """Return the width to try next, or None where nothing is left to try.
 
         Without a ticket the network is widened; where widths were tried in vain, every other step looks for a proof
-        below them instead. With a ticket the widest gap is bisected.
+        below them instead. With a ticket the widest gap is bisected; but where proofs get dear with every neuron
+        (`creep`) every other step stays within `growth` of what is excluded.
         """
         tried = sorted(n for n in self._tried if self.lower < n and (self.upper is None or n < self.upper))
         edges = [self.lower, *tried] if self.upper is None else [self.lower, *tried, self.upper]
@@ -144,7 +147,14 @@ class _Bracket:
         widest = edges[-1]
         if self.upper is None and widest < max_width and (len(tried) % 2 == 1 or not tried or middle is None):
             return min(max_width, max(start, widest + 1, math.ceil(growth * widest)))
+        near = min(edges[1], math.ceil(growth * growth * self.lower)) if len(edges) > 1 else self.lower
+        if creep and len(tried) % 2 == 0 and near - self.lower > 1:
+            return (self.lower + near) // 2
         return middle
+
+    def forget(self) -> None:
+        """Forget which widths were tried in vain."""
+        self._tried.clear()
 
     def share(self, remaining: float) -> float:
         """Return how much of the remaining time the next width may take: all of it where it is the last question."""
@@ -196,10 +206,15 @@ def _shrink(bracket: _Bracket, cell: Cell, effort: Effort, deadline: Deadline, c
         bracket.merge(search.search(widest, Budget(effort.seconds)))
         reached = bracket.upper is None and bracket.lower >= effort.max_width
         return f"greatest width {effort.max_width} reached" if reached else ""
-    start, growth = 4 * cell.dimension, Search.growth
+    start, growth, creep, retrials = 4 * cell.dimension, Search.growth, False, RETRIALS
     inputs: Matrix | None = None
     while WidthStatus.of(bracket.lower, bracket.upper) is not WidthStatus.CLOSED:
-        width = bracket.next_width(start, growth, effort.max_width)
+        width = bracket.next_width(start, growth, effort.max_width, creep)
+        if width is None and bracket.upper is not None and effort.seconds is not None and retrials > 0:
+            # Every width in between was tried with a part of what is left now: once more, from the middle.
+            bracket.forget()
+            retrials -= 1
+            continue
         if width is None and bracket.upper is None:
             return f"greatest width {effort.max_width} reached"
         if width is None:
@@ -214,11 +229,12 @@ def _shrink(bracket: _Bracket, cell: Cell, effort: Effort, deadline: Deadline, c
         if seconds is not None and search.scout is not None and bracket.upper is None:
             seconds /= 1.5  # leaves the scout as much as this width may take
         outcome = search.search(problem, Budget(seconds), inputs)
-        growth = search.growth
+        growth, creep = search.growth, search.scout is not None
         inputs = inputs if outcome.inputs is None else outcome.inputs
         bracket.merge(outcome)
         if outcome.status is Status.UNDECIDED:
-            growth = max(growth, Search.growth)
+            if bracket.upper is None:
+                growth = max(growth, Search.growth)
             if search.scout is not None and bracket.upper is None and effort.seconds is not None:
                 _scout(bracket, cell, search.scout, deadline.part(0.5), effort.max_width)
     return ""
