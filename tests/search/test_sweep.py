@@ -16,6 +16,7 @@ from prunegap.model.granularity import Neuron, Weight
 from prunegap.model.network import Network, Readout
 from prunegap.model.outcome import Status
 from prunegap.model.problem import Problem
+from prunegap.search import sweep
 from prunegap.search.base import Budget
 from prunegap.search.program import ZeroOneProgram
 from prunegap.search.sweep import PlaneSweep
@@ -44,29 +45,53 @@ def degenerate(generator: np.random.Generator, width: int) -> Network:
     return Network(weights, outputs)
 
 
-MAKERS: dict[str, Maker] = {"spread": spread, "clustered": clustered, "degenerate": degenerate}
+def at_the_ends(generator: np.random.Generator, width: int) -> Network:
+    """Half the kinks where the target is below epsilon (target along the first axis), in pairs that can cancel."""
+    directions = generator.choice((0.0, np.pi), width) + 0.25 * generator.uniform(-1, 1, width)
+    directions[width // 2 :] = generator.uniform(-np.pi, np.pi, width - width // 2)
+    lengths = generator.uniform(0.5, 3.0, width)
+    return Network(
+        lengths[:, None] * np.stack([np.cos(directions), np.sin(directions)], axis=1), generator.uniform(-1, 1, width)
+    )
+
+
+def cancelling(generator: np.random.Generator, width: int) -> Network:
+    """Pairs of strong neurons of one direction that nearly cancel: sums a thousand times the target's."""
+    angles = np.repeat(generator.uniform(-np.pi, np.pi, (width + 1) // 2), 2)[:width]
+    strong = np.repeat(1000.0 * generator.uniform(0.5, 1.0, (width + 1) // 2), 2)[:width]
+    outputs = np.where(np.arange(width) % 2, -1.0, 1.0) * strong + generator.uniform(-1, 1, width)
+    return Network(np.stack([np.cos(angles), np.sin(angles)], axis=1), outputs)
+
+
+MAKERS: dict[str, Maker] = {
+    "spread": spread,
+    "clustered": clustered,
+    "degenerate": degenerate,
+    "ends": at_the_ends,
+    "cancelling": cancelling,
+}
 
 
 def made(maker: str, seed: int, width: int, readout: Readout) -> Problem:
     generator = np.random.default_rng([seed, 7])
-    target = np.array([1.0, 0.0]) if maker == "degenerate" else generator.standard_normal(2)
+    target = np.array([1.0, 0.0]) if maker in ("degenerate", "ends") else generator.standard_normal(2)
     return Problem(MAKERS[maker](generator, width), target, 1.0, Neuron(), readout)
 
 
 @pytest.mark.parametrize("readout", list(Readout))
 @pytest.mark.parametrize("maker", MAKERS)
 def test_found_just_above_and_impossible_just_below_the_least_error(maker: str, readout: Readout) -> None:
-    sweep, asked = PlaneSweep(), 0
+    search, asked = PlaneSweep(), 0
     for seed in range(60):
         problem = made(maker, seed, 7 + seed % 4, readout)
         least = least_error(problem)
         above = replace(problem, epsilon=least.upper * (1 + 1e-7))
         below = replace(problem, epsilon=least.lower * (1 - 1e-7))
-        if sweep.refusal(above) or sweep.refusal(below):
+        if search.refusal(above) or search.refusal(below):
             continue
         asked += 1
-        assert sweep.search(above).status is Status.FOUND, seed
-        assert sweep.search(below).status is Status.IMPOSSIBLE, seed
+        assert search.search(above).status is Status.FOUND, seed
+        assert search.search(below).status is Status.IMPOSSIBLE, seed
     assert asked >= 20
 
 
@@ -92,6 +117,16 @@ def test_two_workers_find_the_same_least_width(epsilon: float) -> None:
     assert one.mask is not None
     assert again.mask is not None
     assert np.array_equal(one.mask.kept_weights, again.mask.kept_weights)
+
+
+def test_a_stored_half_that_outgrows_its_memory_is_taken_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = Problem.from_draw(Draw(2, 3), 60, 0.02, Neuron())
+    whole = PlaneSweep().search(problem)
+    monkeypatch.setattr(sweep, "STORED_BYTES", 1.0)
+    monkeypatch.setattr(sweep, "CHUNK_LEAVES", 512)
+    parts = PlaneSweep().search(problem)
+    assert (whole.impossible_width, whole.ticket_width) == (43, 44)
+    assert (parts.impossible_width, parts.ticket_width) == (43, 44)
 
 
 def test_running_out_of_time_keeps_what_was_proven() -> None:

@@ -9,12 +9,28 @@ from __future__ import annotations
 
 import numpy as np
 
-from prunegap.kernels.half_circle import push, survives
+from prunegap.kernels.half_circle import enter, push, survives
 from prunegap.kernels.jit import compiled
 
 
 @compiled
-def census(cosines, sines, strengths, is_b, two_sided, table, tube, slope_limit, polygons, counts, sums, room, seed):
+def census(
+    cosines,
+    sines,
+    strengths,
+    is_b,
+    two_sided,
+    first,
+    inner,
+    table,
+    tube,
+    slope_limit,
+    polygons,
+    counts,
+    sums,
+    room,
+    seed,
+):
     """Return (nodes, alive): the kept sets ending at each kink, and those alive after it, both estimated.
 
     Slot 0 of polygons, counts and sums holds the root; they need 2 room + 2 slots.
@@ -24,6 +40,14 @@ def census(cosines, sines, strengths, is_b, two_sided, table, tube, slope_limit,
     nodes, alive = np.zeros(n), np.zeros(n)
     population, weight = 1, 1.0
     for j in range(n):
+        if j == first:
+            i = 0
+            while i < population:
+                if enter(polygons, counts, sums, i, i, inner, tube):
+                    i += 1
+                else:
+                    population -= 1
+                    _move(polygons, counts, sums, population, i)
         c, s, kappa = cosines[j], sines[j], strengths[j]
         old, grown = population, population
         i = 0

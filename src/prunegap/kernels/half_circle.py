@@ -28,25 +28,37 @@ DEPTH, FRESH, NODES = range(3)
 
 
 @compiled
-def start(polygons, counts, sums, positions, meta, ends, tube, reach, linear):
-    """Set a walk to its root: the start states within `reach` that are not above the tube where it begins.
+def start(polygons, counts, sums, positions, meta, end_angle, tube, reach, linear):
+    """Set a walk to its root: the start states within `reach` that are not above the tube at the circle's end.
 
     polygons (depths, 2, VERTICES) holds the start states that are still possible, the last two depths are scratch;
     counts (depths,) their vertices; sums (depths, 4) alpha and beta; positions (depths,) the next kink to try; meta
-    the depth, its freshness, the nodes. `ends` are two angles in the frame of the middle: the circle's end, where the
-    tube bounds from above only (with a linear readout: from below too), and the first angle with a two-sided tube.
+    the depth, its freshness, the nodes. `end_angle` is the circle's left end, in the frame of the middle; with a
+    linear readout the tube bounds from below there too.
     """
     for i in range(4):
         polygons[0, 0, i] = reach if 1 <= i <= 2 else -reach
         polygons[0, 1, i] = reach if i >= 2 else -reach
-    count = 4
-    for k in range(2):
-        low = -tube if k == 1 or linear else -4.0 * reach
-        count = clip_strip(polygons, 0, count, math.cos(ends[k]), math.sin(ends[k]), low, tube, 0)
-    counts[0] = count
+    low = -tube if linear else -np.inf
+    counts[0] = clip_strip(polygons, 0, 4, math.cos(end_angle), math.sin(end_angle), low, tube, 0)
     sums[0] = 0.0
     positions[0] = 0
     meta[DEPTH], meta[FRESH], meta[NODES] = 0, 1, 0
+
+
+@inlined
+def enter(polygons, counts, sums, depth, to, inner, tube):
+    """Clip a state by the tube where it becomes two-sided, into depth `to`; return whether anything is left.
+
+    `inner` holds the cosine and sine of that angle in the frame of the middle. It applies once all kinks before that
+    angle are decided, since each one kept moves q there.
+    """
+    shift = inner[0] * (sums[depth, 2] - sums[depth, 0]) + inner[1] * (sums[depth, 3] - sums[depth, 1])
+    count = clip_strip(polygons, depth, counts[depth], inner[0], inner[1], -tube - shift, tube - shift, to)
+    counts[to] = count
+    for k in range(4):
+        sums[to, k] = sums[depth, k]
+    return count > 0
 
 
 @inlined
@@ -109,7 +121,7 @@ def survives(polygons, counts, sums, depth, c, s, kappa, table, j, tube, slope_l
 def push(polygons, counts, sums, depth, to, c, s, kappa, is_b, two_sided, tube):
     """Keep a kink: clip the polygon by its tube into depth `to` and add its jump; return whether anything is left."""
     shift = c * (sums[depth, 2] - sums[depth, 0]) + s * (sums[depth, 3] - sums[depth, 1])
-    low = -tube - shift if two_sided else -1e9
+    low = -tube - shift if two_sided else -np.inf
     count = clip_strip(polygons, depth, counts[depth], c, s, low, tube - shift, to)
     if count == 0:
         return False
@@ -127,15 +139,15 @@ def push(polygons, counts, sums, depth, to, c, s, kappa, is_b, two_sided, tube):
 
 @compiled
 def advance(
-    cosines, sines, strengths, is_b, two_sided, neurons, stop, target, table, tube, slope_limit, slack, linear, bound,
-    polygons, counts, sums, positions, kept, widths, meta, leaves, masks, leaf_widths, node_limit,
+    cosines, sines, strengths, is_b, two_sided, neurons, first, inner, stop, target, table, tube, slope_limit, slack,
+    linear, bound, polygons, counts, sums, positions, kept, widths, meta, leaves, masks, leaf_widths, node_limit,
 ):  # fmt: skip
     """Walk on from where it paused; return the number of leaves written.
 
     The walk ends (meta[DEPTH] < 0) or pauses where the leaf arrays are full or `node_limit` nodes were visited.
     Kinks 0..stop-1 lie left of the middle; cosines and sines are of angle - middle. Kinks of neurons >= bound are
-    never kept. Each leaf is a row of `leaves`, a row of 64-bit words in `masks` (bit j: kink j is kept) and the width
-    it needs.
+    never kept. Kinks from `first` on lie where the tube is two-sided, which begins at `inner`. Each leaf is a row of
+    `leaves`, a row of 64-bit words in `masks` (bit j: kink j is kept) and the width it needs.
     """
     room = leaves.shape[0]
     words = masks.shape[1]
@@ -146,7 +158,11 @@ def advance(
     while depth >= 0 and written < room and nodes < node_limit:
         if fresh:
             fresh = False
-            if write_leaf(polygons, counts, sums, depth, target, tube, slack, linear, leaves, written):
+            at, alive = depth, True
+            if positions[depth] <= first:
+                at = depth + 1
+                alive = enter(polygons, counts, sums, depth, at, inner, tube)
+            if alive and write_leaf(polygons, counts, sums, at, target, tube, slack, linear, leaves, written):
                 leaf_widths[written] = widths[depth]
                 for word in range(words):
                     masks[written, word] = np.uint64(0)
@@ -155,6 +171,9 @@ def advance(
                 written += 1
         j = positions[depth]
         if j >= stop:
+            depth -= 1
+            continue
+        if j == first and not enter(polygons, counts, sums, depth, depth, inner, tube):
             depth -= 1
             continue
         c, s, kappa = cosines[j], sines[j], strengths[j]

@@ -114,7 +114,8 @@ class Cells:
     def __init__(self, leaves: Leaves, extent: float) -> None:
         linear = leaves.shape[1] > Y_LOW0
         low, high, self.far = _limits(leaves, linear)
-        self.far += 1e-6
+        # Centres and half extents are rounded to single precision.
+        self.far += 1e-9 + 2.0**-20 * np.maximum(np.abs(low[1:]), np.abs(high[1:]))
         size = max(extent, 1e-9)
         most = max(1, min(MAX_CELLS, leaves.shape[0]))
         while np.prod(counts := np.floor((high - low) / size) + 1.0) > most:

@@ -20,7 +20,6 @@ from prunegap.model.network import Readout
 from prunegap.model.problem import Problem
 
 CENSUS_ROOM = 400
-LEAF_SLACK = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,14 +54,18 @@ class Circle:
 
     @cached_property
     def reach(self) -> float:
-        """A bound of every state: the target's norm and all strengths."""
-        return 1.0 + float(np.abs(self.strengths).sum())
+        """More than any state's norm: the target's, all strengths, and 1 to spare for the relaxed tube."""
+        return 2.0 + float(np.abs(self.strengths).sum())
+
+    @cached_property
+    def rounding(self) -> float:
+        """More than a walk over all kinks loses by rounding."""
+        return 2.0 * (self.angles.size + 8) * 64.0 * 2.0**-53 * self.reach
 
     @cached_property
     def tube(self) -> float:
         """Epsilon, relaxed by more than the rounding of a walk over all kinks."""
-        rounding = 64.0 * 2.0**-53 * self.reach
-        return self.epsilon * (1.0 + 1e-6) + 2.0 * (self.angles.size + 8) * rounding
+        return self.epsilon * (1.0 + 1e-6) + self.rounding
 
     @cached_property
     def slope_limit(self) -> float:
@@ -97,19 +100,29 @@ class Circle:
             self.linear,
         )
 
-    def ends(self, middle: float) -> NDArray[np.float64]:
-        """The circle's left end and the first two-sided angle, in the frame of `middle`."""
-        margin = 0.0 if self.linear else math.asin(min(1.0, self.tube))
-        return np.array([-np.pi / 2 - middle, -np.pi / 2 + margin - middle])
+    @cached_property
+    def inner_angle(self) -> float:
+        """The first angle at which the error is bounded from below too."""
+        return -np.pi / 2 + (0.0 if self.linear else math.asin(min(1.0, self.tube)))
+
+    def inner(self, middle: float) -> NDArray[np.float64]:
+        """Cosine and sine of the first two-sided angle, in the frame of `middle`."""
+        return np.array([math.cos(self.inner_angle - middle), math.sin(self.inner_angle - middle)])
+
+    @cached_property
+    def first(self) -> int:
+        """How many kinks lie before the first two-sided angle."""
+        return int(np.searchsorted(self.angles, self.inner_angle))
 
     def census(self, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return estimates (nodes, leaves) of the left walk that stops before kink k, k = 0..n."""
         walk = _States(2 * CENSUS_ROOM + 4)
-        start(walk.polygons, walk.counts, walk.sums, walk.positions, walk.meta, self.ends(0.0), self.tube,
+        start(walk.polygons, walk.counts, walk.sums, walk.positions, walk.meta, -np.pi / 2, self.tube,
               self.reach, self.linear)  # fmt: skip
         nodes, alive = census(
-            np.cos(self.angles), np.sin(self.angles), self.strengths, self.is_b, self.two_sided, self.viable,
-            self.tube, self.slope_limit, walk.polygons, walk.counts, walk.sums, CENSUS_ROOM, seed,
+            np.cos(self.angles), np.sin(self.angles), self.strengths, self.is_b, self.two_sided, self.first,
+            self.inner(0.0), self.viable, self.tube, self.slope_limit, walk.polygons, walk.counts, walk.sums,
+            CENSUS_ROOM, seed,
         )  # fmt: skip
         return np.concatenate(([0.0], np.cumsum(nodes))), np.concatenate(([1.0], alive))
 
@@ -150,8 +163,9 @@ class Walk:
         self.target = np.array([math.cos(middle), -math.sin(middle)])
         turned = circle.angles[:stop] - middle
         self._cosines, self._sines = np.cos(turned), np.sin(turned)
+        self._inner = circle.inner(middle)
         self._states = states = _States(stop + 4)
-        start(states.polygons, states.counts, states.sums, states.positions, states.meta, circle.ends(middle),
+        start(states.polygons, states.counts, states.sums, states.positions, states.meta, -np.pi / 2 - middle,
               circle.tube, circle.reach, circle.linear)  # fmt: skip
 
     @property
@@ -171,8 +185,9 @@ class Walk:
         masks = np.empty((room, max(1, (self.stop + 63) // 64)), dtype=np.uint64)
         widths = np.empty(room, dtype=np.int64)
         count = advance(
-            self._cosines, self._sines, circle.strengths, circle.is_b, circle.two_sided, circle.neurons, self.stop,
-            self.target, circle.viable, circle.tube, circle.slope_limit, LEAF_SLACK, circle.linear, bound,
+            self._cosines, self._sines, circle.strengths, circle.is_b, circle.two_sided, circle.neurons,
+            circle.first, self._inner, self.stop, self.target, circle.viable, circle.tube, circle.slope_limit,
+            circle.rounding, circle.linear, bound,
             states.polygons, states.counts, states.sums, states.positions, states.kept, states.widths, states.meta,
             leaves, masks, widths, node_limit,
         )  # fmt: skip

@@ -58,7 +58,7 @@ class PlaneSweep(Search):
         circle = Circle.of(problem)
         if circle.epsilon > 0.9:
             return f"needs epsilon at most 0.9 of the target's norm, not {circle.epsilon:g} of it"
-        if circle.tube > 1.1 * circle.epsilon:
+        if not circle.tube <= 1.1 * circle.epsilon:  # also where weights overflow
             return f"epsilon {problem.epsilon:g} is below what double precision can prove for weights this large"
         return None
 
@@ -159,22 +159,24 @@ class _Rung:
             return
         cut = Cut.of(circle, self.deadline.budget.seed)
         count = circle.angles.size
-        sides = [
-            (Walk(circle, cut.stop, cut.middle), False),
-            (Walk(circle.mirror, count - cut.stop, -cut.middle), True),
-        ]
-        if cut.left_leaves > cut.right_leaves:
-            sides.reverse()
-        (stored_walk, _), (query_walk, query_mirrored) = sides
+        halves = [(circle, cut.stop, cut.middle), (circle.mirror, count - cut.stop, -cut.middle)]
+        query_mirrored = cut.left_leaves <= cut.right_leaves
+        if not query_mirrored:
+            halves.reverse()
+        stored_walk = Walk(*halves[0])
         with ThreadPoolExecutor(max(1, min(2, self.deadline.budget.workers))) as pool:
-            first = pool.submit(self._collect, stored_walk)
-            early = pool.submit(self._collect, query_walk) if self.deadline.budget.workers > 1 else None
-            store = _Store(first.result())
-            for batch in early.result() if early else self._stream(query_walk):
-                self._join(batch, store, query_walk, query_mirrored)
-            for batch in self._stream(query_walk):
-                self._join(batch, store, query_walk, query_mirrored)
-        self.nodes = stored_walk.nodes + query_walk.nodes
+            # One pass, unless the stored half outgrows its memory: then the other half streams past each part of it.
+            while not stored_walk.finished:
+                query_walk = Walk(*halves[1])
+                first = pool.submit(self._collect, stored_walk)
+                early = pool.submit(self._collect, query_walk) if self.deadline.budget.workers > 1 else None
+                store = _Store(first.result())
+                for batch in early.result() if early else ():
+                    self._join(batch, store, query_walk, query_mirrored)
+                for batch in self._stream(query_walk):
+                    self._join(batch, store, query_walk, query_mirrored)
+                self.nodes += query_walk.nodes
+        self.nodes += stored_walk.nodes
 
     def _stream(self, walk: Walk) -> Iterator[Batch]:
         while not walk.finished:
@@ -184,18 +186,19 @@ class _Rung:
             yield walk.advance(self._bound, CHUNK_LEAVES, CHUNK_NODES)
 
     def _collect(self, walk: Walk) -> list[Batch]:
-        """Return the walk's leaves; a query walk that outgrows the memory is left to be streamed."""
+        """Return the walk's next leaves, as many as the memory takes; the walk may not be finished."""
         batches, held = [], 0.0
         for batch in self._stream(walk):
             batches.append(batch)
             held += batch.leaves.nbytes + batch.masks.nbytes + batch.widths.nbytes
-            if held > 2.0 * STORED_BYTES:
+            if held > STORED_BYTES:
                 break
         return batches
 
     def _join(self, batch: Batch, store: _Store, walk: Walk, query_mirrored: bool) -> None:
         pairs = np.empty((1 << 14, 2), dtype=np.int64)
-        least = 1.0 - 2.001 * walk.circle.tube - 1e-5
+        # Sums held in single precision: two coordinates of at most `reach`, each rounded a few times.
+        least = 1.0 - 2.0 * walk.circle.tube - 2.0**-19 * walk.circle.reach
         for part in store.parts:
             begin = 0
             while begin < batch.size:
