@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -20,6 +21,10 @@ from prunegap.search import sweep
 from prunegap.search.base import Budget
 from prunegap.search.program import ZeroOneProgram
 from prunegap.search.sweep import PlaneSweep
+
+FIRST, LAST = map(int, os.environ.get("PRUNEGAP_SWEEP_SEEDS", "0-59").split("-"))
+SEEDS = range(FIRST, LAST + 1)
+"""More of the same: PRUNEGAP_SWEEP_SEEDS=60-899 pytest tests/search/test_sweep.py -k least_error"""
 
 Maker = Callable[[np.random.Generator, int], Network]
 
@@ -82,7 +87,7 @@ def made(maker: str, seed: int, width: int, readout: Readout) -> Problem:
 @pytest.mark.parametrize("maker", MAKERS)
 def test_found_just_above_and_impossible_just_below_the_least_error(maker: str, readout: Readout) -> None:
     search, asked = PlaneSweep(), 0
-    for seed in range(60):
+    for seed in SEEDS:
         problem = made(maker, seed, 7 + seed % 4, readout)
         least = least_error(problem)
         above = replace(problem, epsilon=least.upper * (1 + 1e-7))
