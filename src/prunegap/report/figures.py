@@ -15,7 +15,7 @@ from typing import Any
 from prunegap.report.panel import Panel, Point, round_numbers, spread
 from prunegap.report.sentence import factor_text, gap_is_visible
 from prunegap.study.summary import Block
-from prunegap.study.whole_file import write_whole
+from prunegap.whole_file import write_whole
 
 INK, PALE = "#333333", "#AAAAAA"
 PANEL_WIDTH, PANEL_HEIGHT = 430, 360

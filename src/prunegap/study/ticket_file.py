@@ -24,7 +24,7 @@ from prunegap.model.mask import Mask
 from prunegap.model.network import Network, Readout
 from prunegap.model.problem import Problem
 from prunegap.study.ticket import Ticket
-from prunegap.study.whole_file import write_whole
+from prunegap.whole_file import write_whole
 
 FORMAT = 1
 _NO_DIGEST = "0" * 64

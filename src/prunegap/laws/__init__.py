@@ -1,0 +1,1 @@
+"""Laws of width, fitted to proven intervals."""

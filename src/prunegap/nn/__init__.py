@@ -1,0 +1,1 @@
+"""Strong lottery tickets for whole trained networks: torch is imported here and in `trained` only."""
