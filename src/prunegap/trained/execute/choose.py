@@ -1,0 +1,183 @@
+"""For every layer the fastest execution of its pruned weight, by timing it on the layer's own inputs.
+
+A sparse form is taken only where it gives the same numbers and is faster than dense by more than the noise. The whole
+model is timed at the end: where all the choices together win nothing, everything stays dense. Each choice says why.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from statistics import median
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from prunegap.trained.execute.semi_structured import two_of_four
+from prunegap.trained.execute.sparse_layers import SparseConv2d, SparseLinear, sparse_forms
+from prunegap.trained.timing import timed_in_turns
+
+DENSE = "dense"
+LEAST_GAIN = 0.05
+"""A sparse form must be faster than dense by this part, so that noise decides nothing."""
+MOST_KEPT = 0.6
+"""Fraction of kept weights above which no sparse form has been seen to win, so none is timed."""
+TOLERANCE = 1e-4
+"""Greatest difference of outputs, relative to the largest output, that rounding in another order explains."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How one layer is executed: `kind` dense, csr, bsr or 2:4, the seconds of every form that was timed, and why."""
+
+    layer: str
+    kind: str
+    keep_fraction: float
+    seconds: dict[str, float]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Execution:
+    """A model that computes what the given one computes, its layers' executions chosen by timing."""
+
+    model: nn.Module
+    choices: tuple[Choice, ...]
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether no sparse form won."""
+        return all(choice.kind == DENSE for choice in self.choices)
+
+
+def fastest(model: nn.Module, inputs: tuple[Tensor, ...], turns: int = 15) -> Execution:
+    """Return a copy of `model` in which each Linear and Conv2d runs in its fastest form at the size of `inputs`.
+
+    The model is run in evaluation mode without gradients and is not modified. Guarantees that every replaced layer
+    reproduces the dense layer's outputs to 1e-4 of their largest, and that the copy is not slower than the dense
+    model beyond the noise of the timing: where it is, the copy is dense.
+    """
+    dense = copy.deepcopy(model).eval()
+    with torch.no_grad():
+        seen = _layer_inputs(dense, inputs)
+        choices, forms = [], {}
+        for name, layer in dense.named_modules():
+            if isinstance(layer, (nn.Linear, nn.Conv2d)):
+                choice, form = _choose(name, layer, seen.get(name), turns)
+                choices.append(choice)
+                if form is not None:
+                    forms[layer] = form
+        if not forms:
+            return Execution(dense, tuple(choices))
+        sparse = _replaced(model, {name: forms[m] for name, m in dense.named_modules() if m in forms})
+        seconds = timed_in_turns({DENSE: lambda: dense(*inputs), "sparse": lambda: sparse(*inputs)}, turns)
+    if median(seconds["sparse"]) > median(seconds[DENSE]):
+        why = "faster alone, but the whole model was not"
+        return Execution(
+            dense,
+            tuple(Choice(c.layer, DENSE, c.keep_fraction, c.seconds, why) if c.kind != DENSE else c for c in choices),
+        )
+    return Execution(sparse, tuple(choices))
+
+
+def _layer_inputs(model: nn.Module, inputs: tuple[Tensor, ...]) -> dict[str, Tensor]:
+    """Return the first input of every Linear and Conv2d that runs."""
+    seen: dict[str, Tensor] = {}
+
+    def look(name: str) -> Callable[[nn.Module, tuple[Any, ...]], None]:
+        def hook(_: nn.Module, given: tuple[Any, ...]) -> None:
+            if given and isinstance(given[0], Tensor):
+                seen.setdefault(name, given[0].clone())
+
+        return hook
+
+    handles = [
+        layer.register_forward_pre_hook(look(name))
+        for name, layer in model.named_modules()
+        if isinstance(layer, (nn.Linear, nn.Conv2d))
+    ]
+    try:
+        model(*inputs)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return seen
+
+
+def _choose(
+    name: str, layer: nn.Linear | nn.Conv2d, given: Tensor | None, turns: int
+) -> tuple[Choice, nn.Module | None]:
+    kept = float((layer.weight != 0).double().mean()) if layer.weight.numel() else 1.0
+    if given is None:
+        return Choice(name, DENSE, kept, {}, "its forward is never called: the model uses its weight directly"), None
+    if kept > MOST_KEPT:
+        return Choice(name, DENSE, kept, {}, f"{kept:.0%} of its weights are kept: nothing sparse wins there"), None
+    forms = sparse_forms(layer)
+    if (packed := two_of_four(layer)) is not None:
+        forms["2:4"] = packed
+    expected = layer(given)
+    right = {kind: form for kind, form in forms.items() if _agrees(form(given), expected)}
+    if not right:
+        why = "no sparse form of this layer exists" if not forms else "its sparse forms gave other numbers"
+        return Choice(name, DENSE, kept, {}, why), None
+    calls = {kind: partial(form, given) for kind, form in {DENSE: layer, **right}.items()}
+    seconds = {kind: median(times) for kind, times in timed_in_turns(calls, turns).items()}
+    best = min(right, key=seconds.__getitem__)
+    gain = seconds[DENSE] / seconds[best]
+    if gain < 1.0 + LEAST_GAIN:
+        return Choice(name, DENSE, kept, seconds, f"{best} is {gain:.2f} times as fast as dense"), None
+    return Choice(name, best, kept, seconds, f"{gain:.2f} times as fast as dense"), right[best]
+
+
+def _agrees(found: Tensor, expected: Tensor) -> bool:
+    if found.shape != expected.shape:
+        return False
+    scale = float(expected.abs().max()) if expected.numel() else 0.0
+    return not expected.numel() or float((found - expected).abs().max()) <= TOLERANCE * max(scale, 1e-30)
+
+
+def _replaced(model: nn.Module, forms: dict[str, nn.Module]) -> nn.Module:
+    """Return a copy of the model with the named layers replaced, wherever else the same layer object is used too."""
+    if "" in forms:
+        return forms[""]
+    made = copy.deepcopy(model).eval()
+    layers = dict(made.named_modules())
+    by_layer = {layers[name]: form for name, form in forms.items()}
+    for parent in list(layers.values()):
+        for child, module in list(parent._modules.items()):
+            if module is not None and module in by_layer:
+                setattr(parent, child, by_layer[module])
+    return made
+
+
+def multiply_adds(model: nn.Module, inputs: tuple[Tensor, ...]) -> int:
+    """Return the multiply-adds of all Linear and Conv2d layers that a sparse execution cannot leave out.
+
+    For a layer with k kept weights that is applied at p places: k p (dense layers: all weights count as they are,
+    zeros left out). Sparse layers count what they store. Counted layer by layer as they are called, so a layer that
+    runs twice counts twice; what is not a layer (attention products, norms) is not counted.
+    """
+    total = 0
+
+    def count(layer: nn.Module, given: tuple[Any, ...], outputs: Tensor) -> None:
+        nonlocal total
+        if isinstance(layer, (SparseLinear, SparseConv2d)):
+            kept, channels = layer.weight.stored, layer.weight.shape[0]
+        else:
+            assert isinstance(layer, (nn.Linear, nn.Conv2d))
+            kept, channels = int((layer.weight != 0).sum()), layer.weight.shape[0]
+        total += kept * (math.prod(outputs.shape) // max(1, channels))
+
+    layers = (nn.Linear, nn.Conv2d, SparseLinear, SparseConv2d)
+    handles = [m.register_forward_hook(count) for m in model.modules() if isinstance(m, layers)]
+    try:
+        with torch.no_grad():
+            model(*inputs)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return total

@@ -1,0 +1,176 @@
+"""Measured latency: every model in a process of its own, all of them in turns.
+
+A process of its own, since a second threading runtime in one process can slow the first a hundredfold; in turns,
+since a machine that slows down must slow all models down. Only one process works at a time. The speed-up is the
+median over turns of baseline / model, each quotient from neighbouring turns.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import struct
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, BinaryIO, cast
+
+import torch
+from torch import Tensor, nn
+
+from prunegap.model.errors import BadInputError
+from prunegap.trained.timing import Span, calls_per_turn, timed_turn
+
+Turn = Callable[[], float]
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Seconds of one forward pass and how much faster than the baseline that is, with 95 % intervals of medians."""
+
+    seconds: Span
+    speedup: Span
+    batch: int
+    threads: int
+    device: str
+    turns: int
+    isolated: bool
+    """Whether each model had a process of its own; not so where its class cannot be imported by name."""
+
+
+def measure_latency(
+    models: Mapping[str, nn.Module],
+    inputs: tuple[Tensor, ...],
+    baseline: str = "dense",
+    threads: int | None = None,
+    turns: int = 31,
+    warm_up: float = 0.3,
+) -> dict[str, Latency]:
+    """Return the latency of every model on the same inputs, evaluation mode, no gradients.
+
+    `threads` (default: torch's own number) holds for every process; `warm_up` is seconds a model. On CUDA each call
+    is followed by a synchronisation. Raises BadInputError where `baseline` is not one of the models, or one fails.
+    """
+    if baseline not in models:
+        raise BadInputError(f"baseline {baseline!r}", f"must be one of {', '.join(models)}", "name a measured model")
+    if turns < 1:
+        raise BadInputError(f"turns {turns}", "must be at least 1", "use 31")
+    threads = threads or torch.get_num_threads()
+    with ExitStack() as stack:
+        workers = {name: stack.enter_context(_Worker(threads)) for name in models}
+        ready = [worker.load(models[name], inputs, warm_up) for name, worker in workers.items()]
+        isolated = all(ready)
+        if isolated:
+            seconds = _in_turns({name: worker.turn for name, worker in workers.items()}, turns)
+    if not isolated:
+        seconds = _in_turns(_turns_here(models, inputs, threads, warm_up), turns)
+    first = next((x for x in inputs if x.ndim), None)
+    return {
+        name: Latency(
+            Span.of(taken),
+            Span.of([base / own for base, own in zip(seconds[baseline], taken, strict=True)]),
+            1 if first is None else first.shape[0],
+            threads,
+            str(inputs[0].device) if inputs else "cpu",
+            turns,
+            isolated,
+        )
+        for name, taken in seconds.items()
+    }
+
+
+def _in_turns(turn_of: Mapping[str, Turn], turns: int) -> dict[str, list[float]]:
+    seconds: dict[str, list[float]] = {name: [] for name in turn_of}
+    for _ in range(turns):
+        for name, turn in turn_of.items():
+            seconds[name].append(turn())
+    return seconds
+
+
+def _turns_here(
+    models: Mapping[str, nn.Module], inputs: tuple[Tensor, ...], threads: int, warm_up: float
+) -> dict[str, Turn]:
+    torch.set_num_threads(threads)
+    return {name: prepared(model, inputs, warm_up) for name, model in models.items()}
+
+
+def prepared(model: nn.Module, inputs: tuple[Tensor, ...], warm_up: float) -> Turn:
+    """Return, once the model is warm, a function that runs one turn and returns the seconds of one call."""
+    model.eval()
+    wait = torch.cuda.synchronize if any(x.is_cuda for x in inputs) else None
+
+    def call() -> None:
+        with torch.inference_mode():
+            model(*inputs)
+        if wait is not None:
+            wait()
+
+    count = calls_per_turn(call, warm_up)
+    return lambda: timed_turn(call, count)
+
+
+class _Worker:
+    """A process that holds one model and times it when it is told to."""
+
+    def __init__(self, threads: int) -> None:
+        paths = [p for p in sys.path if p]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([os.getcwd(), *paths])}
+        for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+            environment[name] = str(threads)
+        command = [sys.executable, "-m", "prunegap.trained.latency_worker", str(threads)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+
+    def __enter__(self) -> _Worker:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def load(self, model: nn.Module, inputs: tuple[Tensor, ...], warm_up: float) -> bool:
+        """Return whether the process could make the model; raises BadInputError if the model itself fails."""
+        try:
+            whole = pickle.dumps((model, inputs, warm_up))
+        except Exception:  # what cannot be sent is timed here instead
+            return False
+        answer, problem = self._ask(whole)
+        if answer == "failed":
+            raise BadInputError("model", f"fails on the given inputs ({problem})", "give inputs that it accepts")
+        return bool(answer == "ready")
+
+    def turn(self) -> float:
+        """Return the seconds of one call, averaged over one turn."""
+        answer, value = self._ask(pickle.dumps("turn"))
+        if answer != "seconds":
+            raise BadInputError("model", f"fails while it is timed ({value})", "run it with fewer threads or inputs")
+        return float(value)
+
+    def _ask(self, message: bytes) -> tuple[str, Any]:
+        try:
+            send(cast(BinaryIO, self._process.stdin), message)
+            return cast(tuple[str, Any], pickle.loads(receive(cast(BinaryIO, self._process.stdout))))
+        except (OSError, EOFError):
+            return "died", f"its process ended with code {self._process.poll()}"
+
+
+def send(stream: BinaryIO, message: bytes) -> None:
+    """Write one message: its length in 8 bytes, then itself."""
+    stream.write(struct.pack(">Q", len(message)) + message)
+    stream.flush()
+
+
+def receive(stream: BinaryIO) -> bytes:
+    """Return the next message; raises EOFError where the stream ends before it does."""
+    header = stream.read(8)
+    if len(header) < 8:
+        raise EOFError
+    (length,) = struct.unpack(">Q", header)
+    message = stream.read(length)
+    if len(message) < length:
+        raise EOFError
+    return message
