@@ -13,7 +13,8 @@ from prunegap.model.errors import BadInputError
 from prunegap.model.granularity import Neuron
 from prunegap.study.cell import Cell
 from prunegap.study.row import COLUMNS, Row
-from prunegap.study.store import APPLICATION_ID, DATABASE, TICKETS, Store
+from prunegap.study.schema import APPLICATION_ID, SCHEMA
+from prunegap.study.store import DATABASE, TICKETS, Store
 from prunegap.study.width import Effort, WidthInterval, minimal_width
 
 CELL = Cell(1, 0.45, Neuron(), 0)
@@ -195,7 +196,7 @@ def test_a_place_that_cannot_be_written_is_refused() -> None:
 def test_the_database_says_what_it_is(study: Path) -> None:
     with closing(sqlite3.connect(study / DATABASE)) as connection:
         assert connection.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
-        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA,)
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         columns = [name for _, name, *_ in connection.execute("PRAGMA table_info(cells)")]
     assert columns == list(COLUMNS)

@@ -9,8 +9,9 @@ import hashlib
 import importlib.metadata
 import json
 import platform
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from prunegap.model.draw import STREAM, Initialisation
@@ -45,14 +46,19 @@ COLUMNS = {
     "numpy": "TEXT NOT NULL",
     "ortools": "TEXT NOT NULL",
     "platform": "TEXT NOT NULL",
+    "executor": "TEXT NOT NULL",
+    "upper_from": "TEXT",
     "digest": "TEXT NOT NULL",
 }
-"""Every column of the table, in order, with its SQL type."""
+"""Every column of the table, in order, with its SQL type; docs/export.md says what each one means."""
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """What made a row: the bit stream of the draw, the versions and the machine."""
+    """What made a row: the bit stream of the draw, the versions, the machine and what ran it there.
+
+    `executor` names how the cell was run: serial, processes, or dask with the scheduler's address.
+    """
 
     stream: str
     version: str
@@ -60,26 +66,38 @@ class Provenance:
     numpy: str
     ortools: str
     platform: str
+    executor: str = "serial"
 
     @classmethod
-    def here(cls) -> Provenance:
-        """Return the provenance of rows made by this process."""
-        version = importlib.metadata.version
-        return cls(
-            STREAM,
-            version("prunegap"),
-            platform.python_version(),
-            version("numpy"),
-            version("ortools"),
-            platform.platform(),
+    def here(cls, executor: str = "serial") -> Provenance:
+        """Return the provenance of rows that this process computes."""
+        return cls(STREAM, *_versions(), executor)
+
+    def __str__(self) -> str:
+        return (
+            f"prunegap {self.version}, python {self.python}, numpy {self.numpy}, ortools {self.ortools}, "
+            f"{self.platform}, {self.executor}"
         )
+
+
+@cache
+def _versions() -> tuple[str, str, str, str, str]:
+    version = importlib.metadata.version
+    return (
+        version("prunegap"),
+        platform.python_version(),
+        version("numpy"),
+        version("ortools"),
+        platform.platform(),
+    )
 
 
 @dataclass(frozen=True)
 class Row:
     """A cell with its proven interval (lower, upper], the effort that went in and its provenance.
 
-    `ticket` is the name of the ticket's file, `created` a UTC time in ISO 8601, `seconds` wall clock.
+    `ticket` is the name of the ticket's file, `created` a UTC time in ISO 8601, `seconds` wall clock. `upper_from` is
+    there only where the ticket comes from another run than the proof, which `provenance` then is about.
     """
 
     cell: Cell
@@ -93,10 +111,11 @@ class Row:
     effort: Effort
     created: str
     provenance: Provenance
+    upper_from: Provenance | None = None
 
     @classmethod
-    def of(cls, interval: WidthInterval, effort: Effort) -> Row:
-        """Return the row of an interval that was just computed here."""
+    def of(cls, interval: WidthInterval, effort: Effort, made: Provenance | None = None) -> Row:
+        """Return the row of an interval that was just computed by `made` (None: serially, by this process)."""
         return cls(
             interval.cell,
             interval.lower,
@@ -105,10 +124,10 @@ class Row:
             interval.searches,
             interval.reason,
             None if interval.certificate is None else interval.certificate.error_upper,
-            None if interval.upper is None else _ticket_name(interval.cell),
+            None if interval.upper is None else ticket_name(interval.cell),
             effort,
             datetime.now(UTC).isoformat(timespec="microseconds"),
-            Provenance.here(),
+            made or Provenance.here(),
         )
 
     @property
@@ -130,7 +149,8 @@ class Row:
         return not more_time and effort.max_width <= self.effort.max_width
 
 
-def _ticket_name(cell: Cell) -> str:
+def ticket_name(cell: Cell) -> str:
+    """Return the name of the file that holds a cell's ticket."""
     granularity = cell.granularity.name.replace(":", "-")
     return f"d{cell.dimension}_eps{cell.epsilon:g}_{granularity}_seed{cell.seed}_{cell.key}.safetensors"
 
@@ -163,18 +183,21 @@ def values_of(row: Row) -> tuple[object, ...]:
         made.numpy,
         made.ortools,
         made.platform,
+        made.executor,
+        None if row.upper_from is None else json.dumps(asdict(row.upper_from), sort_keys=True),
     )
-    return (*values, _digest(values))
+    return (*values, digest_of(values))
 
 
-def _digest(values: tuple[object, ...]) -> str:
+def digest_of(values: tuple[object, ...]) -> str:
+    """Return the digest of a row's values: 16 hex digits of SHA-256 over their JSON."""
     return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
 
 
 def row_from_values(values: tuple[object, ...]) -> Row:
     """Return the row with the given values; raises BadInputError where they do not match their digest."""
     named: dict[str, Any] = dict(zip(COLUMNS, values, strict=True))
-    if _digest(tuple(values[:-1])) != named["digest"]:
+    if digest_of(tuple(values[:-1])) != named["digest"]:
         raise BadInputError(f"row {named['key']}", "does not match its digest: it was changed", "remove the row")
     cell = Cell(
         named["dimension"],
@@ -184,6 +207,9 @@ def row_from_values(values: tuple[object, ...]) -> Row:
         Readout.parse(named["readout"]),
         Initialisation.parse(named["init"]),
     )
+    if cell.key != named["key"] or named["ticket"] not in (None, ticket_name(cell)):
+        raise BadInputError(f"row {named['key']}", "its key or ticket is not that of its cell", "remove the row")
+    made = ("stream", "version", "python", "numpy", "ortools", "platform", "executor")
     return Row(
         cell,
         named["lower"],
@@ -195,5 +221,6 @@ def row_from_values(values: tuple[object, ...]) -> Row:
         named["ticket"],
         Effort(named["time_limit"], named["max_width"]),
         named["created"],
-        Provenance(*(named[name] for name in ("stream", "version", "python", "numpy", "ortools", "platform"))),
+        Provenance(*(named[name] for name in made)),
+        None if named["upper_from"] is None else Provenance(**json.loads(named["upper_from"])),
     )
