@@ -1,7 +1,7 @@
 """Claim: sparse weights run faster than dense where prunegap says so, and never slower; half the neurons run faster.
 
 Three tables, each ratio against the dense model beside it in the same turns:
-layers: Linear layers with 90, 95 and 98 % zeros, the execution prunegap chooses, and torch's own `F.linear(x, W_csr)`;
+layers: Linear layers with 90, 95 and 98 % zeros, the execution prunegap chooses, and torch's `F.linear(x, W_csr)`;
 neurons: an MLP and a CNN whose hidden widths are cut until half the parameters are left;
 never slower: every model of a table of granularities and keep fractions, as `fastest` returns it.
 
@@ -78,9 +78,9 @@ def parameters(model: nn.Module) -> int:
 
 
 def half(make: Callable[[int], nn.Module], width: int) -> nn.Module:
-    """Return the model of the greatest width, a multiple of 8, with at most half the parameters."""
+    """Return the model of the greatest width, a multiple of 4, with at most half the parameters."""
     target = parameters(make(width)) / 2
-    return next(make(w) for w in range(width - 8, 0, -8) if parameters(make(w)) <= target).eval()
+    return next(make(w) for w in range(width - 4, 0, -4) if parameters(make(w)) <= target).eval()
 
 
 def layers(batch: int, threads: int) -> None:
