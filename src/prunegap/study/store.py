@@ -38,7 +38,7 @@ from prunegap.study.database import (
 from prunegap.study.intersection import merged
 from prunegap.study.row import COLUMNS, Row, row_from_values, values_of
 from prunegap.study.schema import APPLICATION_ID, INSERT, LOOSENESS, SCHEMA, copy_database, migrate, version_of
-from prunegap.study.ticket_file import load_ticket, save_ticket
+from prunegap.study.ticket_file import load_ticket, ticket_bytes
 from prunegap.study.width import WidthInterval, WidthStatus
 
 __all__ = ["APPLICATION_ID", "DATABASE", "TICKETS", "CannotWriteError", "Count", "DamagedError", "Store"]
@@ -145,7 +145,8 @@ class Store:
     def known(self, row: Row) -> WidthInterval:
         """Return what a row proves, its ticket read and verified again; without its file only the lower end."""
         path = self.ticket_path(row)
-        if path is None or not path.exists():
+        # A power cut may leave a row without its ticket, or with an empty file in its place.
+        if path is None or not path.exists() or path.stat().st_size == 0:
             return WidthInterval(row.cell, row.lower, seconds=row.seconds, searches=row.searches)
         ticket = load_ticket(path)
         certificate, upper = ticket.verify(), ticket.mask.least_width
@@ -164,9 +165,9 @@ class Store:
         try:
             if path is not None and interval.ticket is not None:
                 try:
-                    save_ticket(unfinished, interval.ticket)
-                except BadInputError as error:
-                    raise CannotWriteError(path, error.rule) from None
+                    unfinished.write_bytes(ticket_bytes(interval.ticket))
+                except OSError as error:
+                    raise CannotWriteError(path, error.strerror or str(error)) from None
                 load_ticket(unfinished).verify()
             with self._writing():
                 stored = self.rows_of((row.cell,)).get(row.cell)
@@ -265,7 +266,7 @@ class Store:
         self.directory.mkdir(parents=True, exist_ok=True)
         self._lock = DirectoryLock(self.directory, when_alone=self._clear_unfinished)
         if not self.database.exists():
-            ours = (f".{DATABASE}", _UNFINISHED, f".{_UNFINISHED}")
+            ours = (f".{DATABASE}", _UNFINISHED)
             strangers = sorted(p.name for p in self.directory.iterdir() if not p.name.startswith(ours))
             if strangers:
                 raise BadInputError(f"out {self.directory}", f"holds {strangers[0]} but no prunegap study", ELSEWHERE)
@@ -274,7 +275,7 @@ class Store:
     def _clear_unfinished(self) -> None:
         """Remove what killed processes left behind; called only while no other process writes here."""
         for place in self.directory.iterdir():
-            if place.name.startswith((_UNFINISHED, f".{_UNFINISHED}")):
+            if place.name.startswith(_UNFINISHED):
                 place.unlink(missing_ok=True)
             elif place.name.startswith(f".{DATABASE}."):
                 shutil.rmtree(place, ignore_errors=True)

@@ -35,6 +35,11 @@ Bits = NDArray[np.uint8]
 
 def save_ticket(path: Path | str, ticket: Ticket) -> None:
     """Write `ticket` to `path` at once (a temporary file, then a rename); raises BadInputError if it cannot."""
+    write_whole(Path(path), ticket_bytes(ticket))
+
+
+def ticket_bytes(ticket: Ticket) -> bytes:
+    """Return the content of a ticket's file."""
     from safetensors.numpy import save
 
     claim: dict[str, Any] = {
@@ -60,7 +65,7 @@ def save_ticket(path: Path | str, ticket: Ticket) -> None:
         tensors |= {"W": network.weights, "v": network.outputs, "target": ticket.problem.target}
     blank = save(tensors, {"prunegap": json.dumps(claim, sort_keys=True)})
     digest = hashlib.sha256(blank).hexdigest()
-    write_whole(Path(path), blank.replace(_NO_DIGEST.encode(), digest.encode(), 1))
+    return blank.replace(_NO_DIGEST.encode(), digest.encode(), 1)
 
 
 def load_ticket(path: Path | str) -> Ticket:
