@@ -144,7 +144,10 @@ def stored(directory: Path) -> list[Row]:
 
 
 def children(process: int) -> list[int]:
-    return [int(p) for p in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+    """The children of a process, whichever of its threads began them."""
+    return [
+        int(p) for task in Path(f"/proc/{process}/task").iterdir() for p in (task / "children").read_text().split()
+    ]
 
 
 def wait_until(condition: object, seconds: float = 60.0) -> None:

@@ -1,5 +1,7 @@
 """Bad input raises; running out of time or width never does."""
 
+from __future__ import annotations
+
 
 class BadInputError(ValueError):
     """An input breaks a rule; the message names the value, the rule and the remedy."""
@@ -9,3 +11,7 @@ class BadInputError(ValueError):
         self.value = value
         self.rule = rule
         self.remedy = remedy
+
+    def __reduce__(self) -> tuple[type[BadInputError], tuple[str, str, str]]:
+        """Cross the border of a process whole."""
+        return type(self), (self.value, self.rule, self.remedy)

@@ -6,57 +6,67 @@ went into it. So a study that was killed continues where it was, at the cost of 
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import threading
-from collections.abc import Callable, Generator, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import closing, nullcontext
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from prunegap.study.cell import Cell
+from prunegap.study.drive import Drive, Order
 from prunegap.study.find import Chooser, registered
+from prunegap.study.presence import Presence
+from prunegap.study.refine import in_order_of_worth
 from prunegap.study.row import Row
+from prunegap.study.schedule import Agenda, CostModel
+from prunegap.study.shelf import Shelf
+from prunegap.study.standing import OnRow, Tally, Watch
 from prunegap.study.store import Store
-from prunegap.study.width import Effort, WidthInterval, minimal_width
-
-OnRow = Callable[[Row, int, int], None]
-"""Called with a row, how many are done and how many there are."""
+from prunegap.study.task import GRACE
+from prunegap.study.width import Effort
+from prunegap.study.workers import Processes, ThisProcess, Workers
 
 
 def measure(
     cells: Iterable[Cell],
     out: Path | str | None = None,
     effort: Effort | None = None,
-    workers: int = 1,
+    workers: int | Workers = 1,
     on_row: OnRow | None = None,
     choose: Chooser = registered,
+    *,
+    refine: bool = False,
+    watch: Watch | None = None,
+    grace: float = GRACE,
 ) -> list[Row]:
     """Return the row of every cell, in the order of `cells`; what the study in `out` already holds is not run again.
 
-    `workers` processes run one cell each; with 1 everything runs in this process. `choose` must be importable where
-    workers > 1. Raises BadInputError for a cell that no search handles, or an `out` that is not a study.
+    `workers`: that many child processes run one cell each; with 1 everything runs in this process, where nothing
+    stops a search that ignores its deadline; or Workers of any other kind, which stay the caller's. A child is killed
+    `grace` seconds after the time limit. With `refine` every cell that stayed open gets the effort once more, those
+    first that matter most for the laws. `choose` must be importable where the cells run. Raises BadInputError for a
+    cell that no search handles, or an `out` that is not a study; LostWorkersError where the workers are gone for
+    good; CannotWriteError where a row still cannot be written when everything else is done.
     """
-    asked, effort = list(dict.fromkeys(cells)), effort or Effort()
+    asked, effort, watch = list(dict.fromkeys(cells)), effort or Effort(), watch or Watch(on_row)
     _refuse_early(asked, choose)
-    with Store(out) if out is not None else nullcontext() as store:
+    with ExitStack() as stack:
+        store = None if out is None else stack.enter_context(Store(out))
         stored = store.rows_of(asked) if store else {}
         stored = {cell: row for cell, row in stored.items() if row.is_of_this_stream}
-        done = {cell: row for cell, row in stored.items() if row.is_settled(effort)}
-        missing = [cell for cell in asked if cell not in done]
-        known = [store.known(stored[cell]) if store and cell in stored else WidthInterval(cell) for cell in missing]
-        for count, cell in enumerate(done, start=1):
-            if on_row:
-                on_row(done[cell], count, len(asked))
-        with closing(_run(sorted(known, key=_expected_longest_first), effort, workers, choose)) as intervals:
-            for interval in intervals:
-                row = Row.of(interval, effort)
-                if store:
-                    store.put(row, interval)
-                done[row.cell] = row
-                if on_row:
-                    on_row(row, len(done), len(asked))
+        again = in_order_of_worth(stored) if refine else []
+        shelf, tally, costs = Shelf(store, stored, effort, frozenset(again)), Tally(len(asked)), CostModel(effort)
+        for row in stored.values():
+            costs.observe(row.cell, row.seconds)
+        done = {cell: stored[cell] for cell in asked if shelf.settled(cell)}
+        for row in done.values():
+            tally.count(row, measured=False)
+            watch.see(row, tally)
+        later = frozenset(again)
+        missing = [cell for cell in asked if cell not in done and cell not in later]
+        agenda = Agenda(missing, costs, stored, again)
+        if len(agenda):
+            crew = _workers(workers, stack)
+            presence = None if out is None else stack.enter_context(Presence(Path(out), crew.name, crew.slots))
+            done |= Drive(crew, agenda, shelf, tally, costs, Order(effort, choose, grace), presence, watch).run()
     return [done[cell] for cell in asked]
 
 
@@ -66,48 +76,7 @@ def _refuse_early(cells: Sequence[Cell], choose: Chooser) -> None:
         choose(cell.problem(1))
 
 
-def _expected_longest_first(known: WidthInterval) -> tuple[int, float, bool]:
-    cell = known.cell
-    return (-cell.dimension, cell.epsilon, cell.granularity.name == "weight")
-
-
-def _run(
-    known: Sequence[WidthInterval], effort: Effort, workers: int, choose: Chooser
-) -> Generator[WidthInterval, None, None]:
-    if workers == 1 or len(known) <= 1:
-        for start in known:
-            yield minimal_width(start.cell, effort, start, choose)
-    else:
-        yield from _run_in_pool(known, effort, min(workers, len(known)), choose)
-
-
-def _run_in_pool(
-    known: Sequence[WidthInterval], effort: Effort, workers: int, choose: Chooser
-) -> Generator[WidthInterval, None, None]:
-    """Yield intervals as they are done; leaving early, by an error or Ctrl-C, ends the workers at once."""
-    before = set(multiprocessing.active_children())
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_obey_parent)
-    try:
-        futures = [pool.submit(minimal_width, start.cell, effort, start, choose) for start in known]
-        for future in as_completed(futures):
-            yield future.result()
-        pool.shutdown()
-    except BaseException:
-        for worker in set(multiprocessing.active_children()) - before:
-            worker.terminate()
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise
-
-
-def _obey_parent() -> None:
-    """In a worker: leave Ctrl-C to the parent, and die with it even if it is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-
-        def follow() -> None:
-            parent.join()
-            os._exit(1)
-
-        threading.Thread(target=follow, daemon=True).start()
+def _workers(workers: int | Workers, stack: ExitStack) -> Workers:
+    if isinstance(workers, Workers):
+        return workers
+    return stack.enter_context(ThisProcess() if workers == 1 else Processes(workers))

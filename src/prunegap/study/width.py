@@ -9,6 +9,7 @@ leaves the interval open, never a guess in its place.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
@@ -98,6 +99,27 @@ class WidthInterval:
         return Ticket(self.cell.problem(self.upper), self.mask, self.certificate.error_upper, self.cell.draw)
 
 
+def _one_thread() -> int:
+    return 1
+
+
+def _tell_nobody(_: WidthInterval) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Overseer:
+    """Who looks on while a cell is measured: `threads` says how many threads the next question may use, and
+    `narrowed` is told every interval that is narrower than the last."""
+
+    threads: Callable[[], int] = _one_thread
+    narrowed: Callable[[WidthInterval], None] = _tell_nobody
+
+
+ALONE = Overseer()
+"""Nobody looks on; one thread."""
+
+
 class _Bracket:
     """The interval while it shrinks, with the widths inside it that were tried in vain."""
 
@@ -161,31 +183,66 @@ class _Bracket:
         last = self.upper is not None and self.upper - self.lower == 2
         return remaining if last else remaining / 2.0
 
+    def interval(self, seconds: float, stopped: str = "") -> WidthInterval:
+        """Return the interval as it stands after `seconds`."""
+        return WidthInterval(
+            self.cell,
+            self.lower,
+            self.upper,
+            self.mask,
+            self.certificate,
+            seconds,
+            tuple(self.searches),
+            "; ".join(filter(None, (stopped, self.reason))),
+        )
+
 
 def minimal_width(
-    cell: Cell, effort: Effort | None = None, known: WidthInterval | None = None, choose: Chooser = registered
+    cell: Cell,
+    effort: Effort | None = None,
+    known: WidthInterval | None = None,
+    choose: Chooser = registered,
+    overseer: Overseer = ALONE,
 ) -> WidthInterval:
     """Return the minimal width of a cell as a proven interval (lower, upper].
 
     Guarantees what WidthInterval says, and that the interval lies within `known`, what an earlier call has proven.
     `choose` gives the search for a problem (default: the registry). Raises BadInputError where no search handles it.
     """
-    effort = effort or Effort()
-    deadline = Deadline(Budget(effort.seconds))
-    bracket = _Bracket(known or WidthInterval(cell))
-    if bracket.upper is None and bracket.lower < 0:
-        _try_empty(bracket, cell.problem(0))
-    stopped = _shrink(bracket, cell, effort, deadline, choose)
-    return WidthInterval(
-        cell,
-        bracket.lower,
-        bracket.upper,
-        bracket.mask,
-        bracket.certificate,
-        (known.seconds if known else 0.0) + deadline.elapsed,
-        tuple(bracket.searches),
-        "; ".join(filter(None, (stopped, bracket.reason))),
-    )
+    effort, known = effort or Effort(), known or WidthInterval(cell)
+    run = _Run(_Bracket(known), effort, Deadline(Budget(effort.seconds)), choose, overseer, known.seconds)
+    if run.bracket.upper is None and run.bracket.lower < 0:
+        _try_empty(run.bracket, cell.problem(0))
+    stopped = _shrink(run)
+    return run.bracket.interval(run.seconds, stopped)
+
+
+@dataclass
+class _Run:
+    """One call of minimal_width: the bracket, what may be spent on it and who looks on."""
+
+    bracket: _Bracket
+    effort: Effort
+    deadline: Deadline
+    choose: Chooser
+    overseer: Overseer
+    before: float
+
+    @property
+    def seconds(self) -> float:
+        """Seconds spent on the cell, earlier calls included."""
+        return self.before + self.deadline.elapsed
+
+    def ask(self, search: Search, width: int, seconds: float | None, inputs: Matrix | None = None) -> Outcome:
+        """Return the search's answer about one width, with the threads that are free now."""
+        return search.search(self.bracket.cell.problem(width), Budget(seconds, self.overseer.threads()), inputs)
+
+    def merge(self, outcome: Outcome) -> None:
+        """Take in everything that the outcome proves, and pass it on where it is news."""
+        before = self.bracket.lower, self.bracket.upper
+        self.bracket.merge(outcome)
+        if (self.bracket.lower, self.bracket.upper) != before:
+            self.overseer.narrowed(self.bracket.interval(self.seconds))
 
 
 def _try_empty(bracket: _Bracket, problem: Problem) -> None:
@@ -199,11 +256,13 @@ def _try_empty(bracket: _Bracket, problem: Problem) -> None:
         bracket.lower = 0
 
 
-def _shrink(bracket: _Bracket, cell: Cell, effort: Effort, deadline: Deadline, choose: Chooser) -> str:
+def _shrink(run: _Run) -> str:
     """Narrow the bracket until it is closed or the effort is spent; return why it stayed open, or nothing."""
+    bracket, effort, deadline = run.bracket, run.effort, run.deadline
+    cell = bracket.cell
     widest = cell.problem(effort.max_width if bracket.upper is None else max(0, bracket.upper - 1))
-    if (search := choose(widest)).finds_least and widest.width > bracket.lower:
-        bracket.merge(search.search(widest, Budget(effort.seconds)))
+    if (search := run.choose(widest)).finds_least and widest.width > bracket.lower:
+        run.merge(run.ask(search, widest.width, effort.seconds))
         reached = bracket.upper is None and bracket.lower >= effort.max_width
         return f"greatest width {effort.max_width} reached" if reached else ""
     start, growth, creep, retrials = 4 * cell.dimension, Search.growth, False, RETRIALS
@@ -224,32 +283,32 @@ def _shrink(bracket: _Bracket, cell: Cell, effort: Effort, deadline: Deadline, c
             if deadline.remaining <= LEAST_SHARE * effort.seconds:
                 return f"time limit of {effort.seconds:g} s reached"
             seconds = bracket.share(deadline.remaining)
-        problem = cell.problem(width)
-        search = choose(problem)
+        search = run.choose(cell.problem(width))
         if seconds is not None and search.scout is not None and bracket.upper is None:
             seconds /= 1.5  # leaves the scout as much as this width may take
-        outcome = search.search(problem, Budget(seconds), inputs)
+        outcome = run.ask(search, width, seconds, inputs)
         growth, creep = search.growth, search.scout is not None
         inputs = inputs if outcome.inputs is None else outcome.inputs
-        bracket.merge(outcome)
+        run.merge(outcome)
         if outcome.status is Status.UNDECIDED:
             if bracket.upper is None:
                 growth = max(growth, Search.growth)
             if search.scout is not None and bracket.upper is None and effort.seconds is not None:
-                _scout(bracket, cell, search.scout, deadline.part(0.5), effort.max_width)
+                _scout(run, search.scout, deadline.part(0.5))
     return ""
 
 
-def _scout(bracket: _Bracket, cell: Cell, scout: Search, deadline: Deadline, max_width: int) -> None:
+def _scout(run: _Run, scout: Search, deadline: Deadline) -> None:
     """Look for a ticket in a very wide network, then in narrower ones; what is not found says nothing."""
+    bracket, max_width = run.bracket, run.effort.max_width
     failed = max(1, bracket.lower)
-    width = min(max_width, SCOUT_STEP * max(4 * cell.dimension, failed))
+    width = min(max_width, SCOUT_STEP * max(4 * bracket.cell.dimension, failed))
     while not deadline.expired:
-        outcome = scout.search(cell.problem(width), Budget(max(1e-3, deadline.remaining / 2.0)))
+        outcome = run.ask(scout, width, max(1e-3, deadline.remaining / 2.0))
         if outcome.mask is None:
             failed = width
         else:
-            bracket.merge(outcome)
+            run.merge(outcome)
         if bracket.upper is None:
             following = min(max_width, 4 * width)
         else:
