@@ -8,6 +8,7 @@ OUT ?= demo-study
 
 demo: $(VENV)/.core
 	$(BIN)/prunegap measure --out $(OUT)
+	$(BIN)/prunegap report $(OUT)
 
 test: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -86,3 +86,13 @@ def verify(files: Annotated[list[Path], typer.Argument(help="Ticket files.", sho
     from prunegap.cli.verify import run
 
     raise typer.Exit(run(files))
+
+
+@app.command()
+def report(
+    directory: Annotated[Path, typer.Argument(help="The --out directory of a study.", show_default=False)],
+) -> None:
+    """Write the page of a study: report.html, one file that needs no network, and its figures as SVG, PNG and PDF."""
+    from prunegap.cli.report import run
+
+    run(directory)

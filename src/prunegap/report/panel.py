@@ -7,13 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from prunegap.report.palette import STYLES, slots
 from prunegap.study.row import Row
 from prunegap.study.summary import Block
 from prunegap.theory.bounds import PUBLISHED, Bound
-
-# Okabe and Ito's palette: told apart with every common kind of colour blindness.
-COLOURS = {"neuron": "#D55E00", "weight": "#0072B2"}
-SPARE_COLOURS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
 Point = dict[str, Any]
 
@@ -61,8 +58,7 @@ class Panel:
         return named + [Label(text, point["colour"], point["width"], False) for text, point in last.items()]
 
     def _colour(self, granularity: str) -> str:
-        others = [name for name in self.block.granularities if name not in COLOURS]
-        return COLOURS.get(granularity) or SPARE_COLOURS[others.index(granularity) % len(SPARE_COLOURS)]
+        return STYLES[slots(self.block.granularities)[granularity]].mark
 
     def _seed(self, row: Row) -> Point:
         names = self.block.granularities
@@ -74,6 +70,7 @@ class Panel:
             "low": low,
             "high": low if row.upper is None else max(low, row.upper),
             "status": str(row.status),
+            "granularity": row.cell.granularity.name,
             "colour": self._colour(row.cell.granularity.name),
         }
 
@@ -121,9 +118,14 @@ class Panel:
         steps = 40
         factor = self.inverses[-1] / self.inverses[0]
         inverses = [self.inverses[0] * factor ** (i / steps) for i in range(steps + 1)]
-        colour = COLOURS[bound.granularity]
+        colour, shape = self._colour(bound.granularity), bound.shape
         return [
-            {"inverse": x, "width": constant * bound.shape(block.dimension, 1.0 / x), "colour": colour}
+            {
+                "inverse": x,
+                "width": constant * shape(block.dimension, 1.0 / x),
+                "granularity": bound.granularity,
+                "colour": colour,
+            }
             for x in inverses
         ]
 

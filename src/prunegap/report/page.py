@@ -1,0 +1,180 @@
+"""`prunegap report`: a study becomes one HTML file that needs nothing else, and its figures as files beside it.
+
+The page is put together from Markup, so no string of a study can become HTML. A content security policy allows the
+page's own style and script by their digests and nothing else: whatever slipped through would still not run.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+from prunegap import __version__
+from prunegap.model.errors import BadInputError
+from prunegap.report import palette, sections
+from prunegap.report.exhibit import exhibit
+from prunegap.report.figure import Figure
+from prunegap.report.headline import headline_of
+from prunegap.report.law_part import LawPart
+from prunegap.report.limits import limits
+from prunegap.report.markup import NOTHING, Markup, data_block, element, joined, text
+from prunegap.report.panel import Panel
+from prunegap.report.reproduce import commands, origins
+from prunegap.report.study_data import study_data
+from prunegap.report.success_chart import success_figure
+from prunegap.report.width_chart import law_figure, stem, width_figure
+from prunegap.study.row import Row
+from prunegap.study.store import DATABASE, TICKETS, Store
+from prunegap.study.summary import Block, blocks
+from prunegap.whole_file import write_whole
+
+PAGE = "report.html"
+FIGURES = "figures"
+MEASURE_HINT = "give the --out directory of prunegap measure"
+
+CITATION = """@software{{prunegap,
+  title   = {{prunegap: certified minimal widths of structured and unstructured pruning}},
+  author  = {{{{The prunegap developers}}}},
+  version = {{{version}}},
+  year    = {{2026}},
+  note    = {{Study: {cells} cells, bit stream {stream}}}
+}}"""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was written: the page, and every file of every figure."""
+
+    page: Path
+    figures: tuple[Path, ...]
+
+
+def write_report(directory: Path) -> Report:
+    """Write `report.html` and `figures/` into the directory of a study.
+
+    Whatever the study holds, the page is written and says what cannot be concluded. Raises BadInputError where
+    the directory holds no study, or cannot be written.
+    """
+    if not (directory / DATABASE).is_file():
+        raise BadInputError(str(directory), "holds no study", MEASURE_HINT)
+    with Store(directory) as store:
+        rows = sorted(store.rows(), key=_reading_order)
+    found = blocks(rows)
+    part = LawPart.of(rows)
+    settings = [_setting(block, found, part) for block in found]
+    figures, note = exhibit(rows, directory)
+    page = _page(directory, rows, settings, sections.portraits(figures, note))
+    drawn = [figure for s in settings for figure in (s.widths, s.laws, s.success) if figure is not None]
+    written = _written(directory / FIGURES, [*drawn, *figures])
+    write_whole(directory / PAGE, page.encode())
+    return Report(directory / PAGE, tuple(written))
+
+
+def _reading_order(row: Row) -> tuple[object, ...]:
+    cell = row.cell
+    told = (cell.readout.value != "relu", cell.readout.value, cell.initialisation.value != "uniform")
+    return (cell.dimension, *told, -cell.epsilon, cell.granularity.name != "weight", cell.granularity.name, cell.seed)
+
+
+def _setting(block: Block, found: Sequence[Block], part: LawPart) -> sections.Setting:
+    family = [b for b in found if (b.readout, b.initialisation) == (block.readout, block.initialisation)]
+    panel = Panel(block, family)
+    if panel.is_empty:
+        return sections.Setting(block, None, None, None)
+    curves = part.curves(block)
+    return sections.Setting(
+        block,
+        width_figure(panel),
+        law_figure(panel, part.laws(block)) if len(panel.inverses) > 1 else None,
+        success_figure(block, curves) if curves and len(block.seeds) > 1 else None,
+        part.sentences(block),
+        part.table(block),
+    )
+
+
+def _written(directory: Path, figures: Sequence[Figure]) -> list[Path]:
+    try:
+        directory.mkdir(exist_ok=True)
+    except OSError as error:
+        raise BadInputError(str(directory), f"cannot be made ({error.strerror})", "choose another place") from None
+    return [path for figure in figures for path in figure.write(directory)]
+
+
+def _page(directory: Path, rows: Sequence[Row], settings: Sequence[sections.Setting], portraits: Markup) -> str:
+    found, name = [setting.block for setting in settings], directory.resolve().name
+    style = (_part("page.css") + palette.for_pages()).replace("</", "<\\/")
+    script = _part("page.js")
+    cannot = limits(rows, found)
+    return Template(_part("template.html")).substitute(
+        style_hash=_digest(style),
+        script_hash=_digest(script),
+        style=style,
+        script=script,
+        version=text(__version__),
+        title=text(f"{name}: what does structure cost?"),
+        study=text(name),
+        navigation=_navigation(settings),
+        hero=sections.hero(headline_of(found)),
+        facts=sections.facts(rows, found),
+        limits=_limits(cannot),
+        chooser=sections.chooser(settings),
+        settings=joined(sections.setting_section(setting, len(settings) == 1) for setting in settings),
+        portraits=portraits,
+        reproduce=_reproduce(rows, name),
+        data=data_block("study-data", study_data(name, rows, found)),
+    )
+
+
+def _part(name: str) -> str:
+    return (files("prunegap.report") / "page" / name).read_text(encoding="utf-8")
+
+
+def _digest(content: str) -> str:
+    """Return the source expression that allows exactly this inline content."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+
+
+def _navigation(settings: Sequence[sections.Setting]) -> Markup:
+    first = [(stem(settings[0].block), "widths")] if settings else []
+    places = [
+        *first,
+        ("tickets", "tickets"),
+        ("cells", "cells"),
+        ("reading", "how to read"),
+        ("reproduce", "reproduce"),
+    ]
+    return joined([element("a", text(words), href=f"#{name}") for name, words in places], " ")
+
+
+def _limits(sentences: Sequence[str]) -> Markup:
+    if not sentences:
+        return NOTHING
+    heading = element("h2", text("What this study cannot say"), id="limits")
+    return element("section", heading, sections.bullets(sentences), class_="limits", aria_labelledby="limits")
+
+
+def _reproduce(rows: Sequence[Row], name: str) -> Markup:
+    if not rows:
+        return element("p", text("There is nothing to reproduce yet."))
+    measure, word = "\n".join(commands(rows, name)), shlex.quote(name)
+    streams = ", ".join(sorted({row.provenance.stream for row in rows}))
+    cite = CITATION.format(version=__version__, cells=len(rows), stream=streams)
+    return joined(
+        [
+            element("p", text("These commands ask for exactly the cells above; a cell whose interval is closed comes "
+                              "out the same anywhere, an open one may come out narrower on a faster machine.")),
+            sections.copied(measure, "the commands that measure this study"),
+            element("p", text("Check every ticket again, from its file alone, and write this page again:")),
+            sections.copied(f"prunegap verify {word}/{TICKETS}/*\nprunegap report {word}",
+                            "the commands that verify and report"),
+            sections.origin_table(origins(rows)),
+            element("p", text("To cite:")),
+            sections.copied(cite, "the citation as BibTeX"),
+        ]
+    )  # fmt: skip
