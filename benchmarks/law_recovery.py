@@ -2,9 +2,9 @@
 
     python benchmarks/law_recovery.py --simulations 200
 
-Prints, for each truth, the share of cells that are closed, and for each parameter in how many simulations its interval
-held the truth, the median width of the interval over the truth and the CPU time of a fit. Widths of one seed are correlated, and some truths
-scatter by another law than the fit assumes.
+Prints, for each truth, the share of cells that are closed, for each parameter in how many simulations its interval
+held the truth and the median length of the interval over the truth, and the CPU time of a fit. Widths of one seed
+are correlated, and some truths scatter by another law than the fit assumes.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ CASES = {
 
 def report(name: str, truth: Truth, dimensions: tuple[int, ...], seeds: int, simulations: int) -> None:
     """Print one truth's line."""
-    held = {key: 0 for key in "abpq"}
+    held = dict.fromkeys("abpq", 0)
     widths: dict[str, list[float]] = {key: [] for key in "abpq"}
     closed, fitted, seconds = [], 0, time.process_time()
     for number in range(simulations):

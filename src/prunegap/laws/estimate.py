@@ -1,9 +1,10 @@
 """Numbers with intervals, from a bootstrap over seeds.
 
 The widths of one seed share a draw, so seeds are what is resampled, never cells: resample r gives seed i the weight
-w_ri = n E_ri / sum_j E_rj with E exponential (Rubin's Bayesian bootstrap), which keeps every cell in every resample. For the mean of
-n numbers its variance is sum (x_i - mean)^2 / (n (n + 1)), and a percentile takes normal tails; so deviations from the estimate are
-stretched by t_{n-1} / z sqrt((n + 1) / (n - 1)), which makes the interval of a mean Student's own. Decision 0007.
+w_ri = n E_ri / sum_j E_rj with E exponential (Rubin's Bayesian bootstrap), which keeps every cell in every resample.
+For the mean of n numbers its variance is sum (x_i - mean)^2 / (n (n + 1)), and a percentile takes normal tails; so
+deviations from the estimate are stretched by t_{n-1} / z sqrt((n + 1) / (n - 1)), which makes the interval of a mean
+Student's own. Decision 0007.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def stretch(seeds: int) -> float:
 
 
 def interval(value: Array, resampled: Array, seeds: int) -> tuple[Array, Array]:
-    """Return the ends for values of shape (m,) and resampled values of shape (r, m), on one scale; NaN for one seed."""
+    """Return the ends of values of shape (m,) from resampled ones of shape (r, m); NaN for one seed."""
     factor = stretch(seeds)
     if math.isnan(factor):
         return np.full_like(value, math.nan), np.full_like(value, math.nan)

@@ -33,7 +33,7 @@ class Family(StrEnum):
 
     @property
     def least_epsilons(self) -> int:
-        """How many different epsilons its shape takes: two for a line in log(1/eps), three for a power and an offset."""
+        """How many epsilons its shape takes: two for a line in log(1/eps), three for a power and an offset."""
         return 2 if self is Family.LOG else 3
 
 

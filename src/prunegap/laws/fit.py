@@ -33,11 +33,12 @@ class Unfitted:
 
 @dataclass(frozen=True)
 class Fit:
-    """N = a + b d^p log(1/eps) or a + b d^p eps^-q: the median width over draws, from eps `epsilon_greatest` to `least`.
+    """The median width over draws, a + b d^p log(1/eps) or a + b d^p eps^-q, with 95 % intervals over seeds.
 
     `p` is None where only one dimension was measured: d^p is then a part of b. `q` is None for the log family.
-    `rho` is how fast the relative scatter falls with the width. 95 % intervals are over `seeds` seeds; the resampled
-    parameters are kept for `band`.
+    `ranges` says for each dimension, ascending, the least and the greatest epsilon with an upper end: what supports
+    the law. `rho` is how fast the relative scatter falls with the width. The resampled parameters are kept for
+    `band`.
     """
 
     family: Family
@@ -50,18 +51,32 @@ class Fit:
     log_likelihood: float
     cells: Cells
     seeds: int
-    dimensions: tuple[int, ...]
-    epsilon_greatest: float
-    epsilon_least: float
+    ranges: tuple[tuple[int, float, float], ...]
     notes: tuple[str, ...]
     shape: Shape = field(repr=False, compare=False)
     theta: Array = field(repr=False, compare=False)
     resampled: Array = field(repr=False, compare=False)
 
     def supports(self, dimension: int, epsilon: float) -> bool:
-        """Return whether cells with an upper end lie on both sides: inside, the law is measured; outside, it is a guess."""
-        inside = self.epsilon_least * (1 - 1e-9) <= epsilon <= self.epsilon_greatest * (1 + 1e-9)
-        return inside and self.dimensions[0] <= dimension <= self.dimensions[-1]
+        """Return whether this dimension was measured on both sides of epsilon; elsewhere the law is a guess."""
+        return any(
+            d == dimension and low * (1 - 1e-9) <= epsilon <= high * (1 + 1e-9) for d, low, high in self.ranges
+        )
+
+    @property
+    def dimensions(self) -> tuple[int, ...]:
+        """The dimensions that support the law, ascending."""
+        return tuple(d for d, _, _ in self.ranges)
+
+    @property
+    def epsilon_least(self) -> float:
+        """The least epsilon with an upper end, in any dimension."""
+        return min(low for _, low, _ in self.ranges)
+
+    @property
+    def epsilon_greatest(self) -> float:
+        """The greatest epsilon with an upper end, in any dimension."""
+        return max(high for _, _, high in self.ranges)
 
     def median(self, dimension: int, epsilons: Sequence[float] | Array) -> Array:
         """Return the fitted median width at each epsilon in (0, 1), shape (m,).
@@ -114,7 +129,6 @@ def fit(
             0
         ]
     least_seeds = min(len({o.seed for o in bounded if o.dimension == d}) for d in {o.dimension for o in bounded})
-    epsilons = [o.epsilon for o in bounded]
     return Fit(
         family,
         *_estimates(shape, theta, resampled, number, least_seeds),
@@ -123,9 +137,7 @@ def fit(
         log_likelihood=value,
         cells=cells,
         seeds=number,
-        dimensions=tuple(sorted({o.dimension for o in bounded})),
-        epsilon_greatest=max(epsilons),
-        epsilon_least=min(epsilons),
+        ranges=_ranges(bounded),
         notes=tuple(_notes(shape, theta, number)),
         shape=shape,
         theta=theta,
@@ -211,7 +223,7 @@ def _estimates(
     shape: Shape, theta: Array, resampled: Array, seeds: int, least_seeds: int
 ) -> tuple[Estimate, Estimate, Estimate | None, Estimate | None]:
     root = _between(np.abs(shape.column(theta, "offset")), np.abs(shape.column(resampled, "offset")), seeds)
-    a = Estimate(root.value**2, max(root.low, 0.0) ** 2 if root.known else math.nan, root.high**2)
+    a = Estimate(_square(root.value), _square(root.low), _square(root.high))
     b = _exponential(_between(shape.log_b(theta), shape.log_b(resampled), seeds))
     p = q = None
     if shape.has_power:
@@ -225,6 +237,11 @@ def _estimates(
 def _between(value: Array, resampled: Array, seeds: int) -> Estimate:
     low, high = interval(value, resampled, seeds)
     return Estimate(float(value[0]), float(low[0]), float(high[0]))
+
+
+def _square(root: float) -> float:
+    """Return root^2, and 0 for what is below 0 or vanishes beside a single neuron."""
+    return root if math.isnan(root) else round(max(root, 0.0) ** 2, 9)
 
 
 def _exponential(log: Estimate) -> Estimate:
@@ -243,6 +260,13 @@ def _notes(shape: Shape, theta: Array, seeds: int) -> list[str]:
     if {"exponent", "power", "slope"} & set(walls):
         notes.append(f"the fit ran into its limit for {' and '.join(walls)}: the data do not determine it")
     return notes
+
+
+def _ranges(bounded: Sequence[Observation]) -> tuple[tuple[int, float, float], ...]:
+    epsilons: dict[int, list[float]] = {}
+    for o in bounded:
+        epsilons.setdefault(o.dimension, []).append(o.epsilon)
+    return tuple((d, min(epsilons[d]), max(epsilons[d])) for d in sorted(epsilons))
 
 
 def _order(observation: Observation) -> tuple[int, int, float]:

@@ -1,7 +1,8 @@
 """The likelihood of proven intervals, with its derivatives.
 
-A width is X = mu exp(s Z) with Z standard logistic: its median is the law mu, and log X scatters by s. The scatter
-may fall as widths grow, log s = c - rho (log mu - log mu0), rho >= 0. The study knows lower < X <= upper, so a cell is worth
+A width is X = mu exp(s Z), rounded up, with Z standard logistic: its median is the law mu, and log X scatters by s.
+The scatter may fall as widths grow, log s = c - rho (log mu - log mu0), 0 <= rho <= 1. The study knows
+lower < X <= upper, so a cell is worth
 
     log P(lower < X <= upper) = log(F(u) - F(l)),  F(z) = 1 / (1 + exp(-z)),  z(w) = (log w - log mu) / s,
 
@@ -33,7 +34,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Curvature:
-    """Log-likelihoods (..., m), their gradient by theta, summed (..., k), and a positive form (..., k, k) like Fisher's."""
+    """Log-likelihoods (..., m); of their weighted sum the gradient (..., k) and a positive form (..., k, k)."""
 
     value: Array
     gradient: Array
@@ -41,7 +42,7 @@ class Curvature:
 
 
 def log_probability(z_lower: Array, z_upper: Array) -> Array:
-    """Return log(F(z_upper) - F(z_lower)) of the standard logistic law, without cancellation; any ends may be infinite."""
+    """Return log(F(z_upper) - F(z_lower)) of the logistic law, without cancellation; ends may be infinite."""
     below_upper = -np.logaddexp(0.0, -z_upper)
     above_lower = -np.logaddexp(0.0, z_lower)
     return np.asarray(below_upper + above_lower + np.log(-np.expm1(-_gap(z_lower, z_upper))))
@@ -105,7 +106,7 @@ def curvature(shape: Shape, theta: Array, data: Data, weights: Array) -> Curvatu
 
 
 def _bend_squares(form: Array, gradient: Array, theta: Array, squares: tuple[int, ...]) -> None:
-    """Add to the form what squares bend: where a likelihood falls in x, -d2/dt2 at x = t^2 holds -gradient / t >= 0."""
+    """Add to the form what squares bend: where l falls in x = t^2, -d2 l / dt2 holds -(dl / dt) / t >= 0."""
     for place in squares:
         t = theta[..., place]
         form[..., place, place] += np.maximum(-gradient[..., place] / np.where(np.abs(t) > 1e-12, t, np.inf), 0.0)

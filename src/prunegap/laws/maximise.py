@@ -1,15 +1,19 @@
 """Many weighted maximum-likelihood problems at once, by a damped Newton step each (Levenberg and Marquardt).
 
 Every problem has the same data and shape but its own weights and start: starts of one fit, resampled seeds and seeds
-left out are all rows of one array. A step is taken only where it raises the likelihood, so no problem ever gets worse.
+left out are all rows of one array. A step is taken only where it raises the likelihood, so no problem ever gets
+worse.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from prunegap.laws.family import Array, Shape
 from prunegap.laws.likelihood import Data, curvature
+
+Flags = NDArray[np.bool_]
 
 MOST_STEPS = 150
 
@@ -17,8 +21,8 @@ MOST_STEPS = 150
 def maximise(shape: Shape, starts: Array, data: Data, weights: Array, tolerance: float = 1e-8) -> tuple[Array, Array]:
     """Return the maximisers, shape (r, k), and the weighted log-likelihoods reached, shape (r,).
 
-    `starts` has shape (r, k), `weights` (r, m). A problem ends when a step can gain less than `tolerance`, when no step
-    gains, or after 150 steps.
+    `starts` has shape (r, k), `weights` (r, m). A problem ends when a step gains less than `tolerance`, when no
+    step gains, or after 150 steps.
     """
     low, high = shape.limits()
     theta = np.clip(starts, low, high)
@@ -45,7 +49,7 @@ def maximise(shape: Shape, starts: Array, data: Data, weights: Array, tolerance:
     return theta, value
 
 
-def _step(form: Array, gradient: Array, damping: Array, held: Array) -> Array:
+def _step(form: Array, gradient: Array, damping: Array, held: Flags) -> Array:
     """Return the damped step of every problem, shape (r, k); a coordinate that is held to its wall does not move."""
     free = ~held
     diagonal = np.einsum("...ii->...i", form)

@@ -1,12 +1,13 @@
 """Studies with a known law, to see whether a fit finds it again.
 
-Widths are drawn around the law with a part that a whole seed shares, since one draw serves every epsilon. What a study would know
-of each is made without looking at the width: a search that inspects the widths 1.12^k from a random start until a time limit
-brackets it, and closes the bracket in some cells, chosen at random.
+Widths are drawn around the law with a part that a whole seed shares, since one draw serves every epsilon. How hard a
+search tries does not depend on the width: it goes up to a limit drawn for the cell; below it the width is found
+exactly or, in cells chosen at random, bracketed by two of the widths 1.12^k from a random start.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,7 +21,8 @@ from prunegap.laws.observation import Observation
 class Truth:
     """The law a + b d^p log(1/eps) (q None) or a + b d^p eps^-q, and how its widths scatter and are observed.
 
-    log N has scatter (scale) `scatter` (mu / 50)^-rho, the share `shared` of its variance common to a seed; `tails` is its law.
+    log N has scatter (scale) `scatter` (mu / 50)^-rho, the share `shared` of its variance common to a seed and
+    dimension; `tails` is its law.
     A cell is censored beyond a limit drawn log-uniformly from `limits`; it stays open with chance `open_chance`.
     """
 
@@ -59,7 +61,7 @@ def simulate(
     if truth.tails == "logistic":
         z = _to_logistic(z)
     widths = np.maximum(np.ceil(mu * np.exp(scatter * z)), 1.0)
-    limits = np.exp(random.uniform(*np.log(truth.limits), shape))
+    limits = np.exp(random.uniform(math.log(truth.limits[0]), math.log(truth.limits[1]), shape))
     starts, opens = random.uniform(0.0, 1.0, shape), random.random(shape) < truth.open_chance
     made = []
     for i, j, k in np.ndindex(*shape):
