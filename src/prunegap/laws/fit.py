@@ -241,7 +241,7 @@ def _between(value: Array, resampled: Array, seeds: int) -> Estimate:
 
 def _square(root: float) -> float:
     """Return root^2, and 0 for what is below 0 or vanishes beside a single neuron."""
-    return root if math.isnan(root) else round(max(root, 0.0) ** 2, 9)
+    return root if math.isnan(root) else round(max(root, 0.0) ** 2, 3)
 
 
 def _exponential(log: Estimate) -> Estimate:
