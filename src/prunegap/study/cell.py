@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import MISSING, dataclass, fields
+from functools import lru_cache
 from itertools import product
 
 from prunegap.model.draw import Draw, Initialisation
@@ -36,7 +37,8 @@ class Cell:
         object.__setattr__(self, "dimension", int(self.dimension))
         object.__setattr__(self, "seed", int(self.seed))
         object.__setattr__(self, "epsilon", checked_epsilon(self.epsilon))
-        self.problem(0)
+        _ = self.draw  # refuses a bad seed; nothing else depends on the seed
+        _check_question(self.dimension, self.epsilon, self.granularity, self.readout, self.initialisation)
 
     @property
     def key(self) -> str:
@@ -55,6 +57,13 @@ class Cell:
     def problem(self, width: int) -> Problem:
         """Return the cell's question at one width."""
         return Problem.from_draw(self.draw, width, self.epsilon, self.granularity, self.readout)
+
+
+@lru_cache(maxsize=1024)
+def _check_question(
+    dimension: int, epsilon: float, granularity: Granularity, readout: Readout, initialisation: Initialisation
+) -> None:
+    Problem.from_draw(Draw(dimension, 0, initialisation), 0, epsilon, granularity, readout)
 
 
 def grid(
