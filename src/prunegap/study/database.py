@@ -37,6 +37,13 @@ class DamagedError(BadInputError):
         super().__init__(str(path), f"is damaged or cannot be opened ({why})", f"{RESTORE} {path.parent}")
 
 
+class NotAStudyError(BadInputError):
+    """A SQLite database that is not marked as a study."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(str(path), "is no prunegap study", ELSEWHERE)
+
+
 class CannotWriteError(BadInputError):
     """The study could not be written just now; nothing was changed, and the same call may be made again."""
 
@@ -70,7 +77,7 @@ def check_header(path: Path) -> None:
         raise DamagedError(path, "it is no SQLite database")
     page, pages, application = (_number(header, *place) for place in ((16, 2), (28, 4), (68, 4)))
     if application != APPLICATION_ID:
-        raise BadInputError(str(path), "is no prunegap study", ELSEWHERE)
+        raise NotAStudyError(path)
     check_schema(path, _number(header, 60, 4))
     # A log may hold pages that the file has not got yet; and where a writer has just ended, the header is new.
     fits = path.stat().st_size == pages * (65536 if page == 1 else page)

@@ -58,9 +58,14 @@ def _from_1_to_2(connection: sqlite3.Connection) -> None:
     for values in connection.execute(f"SELECT {', '.join(COLUMNS_OF_1)} FROM cells_of_1 ORDER BY rowid"):
         if digest_of(values[:-1]) != values[-1]:
             raise BadInputError(f"row {values[0]}", "does not match its digest: it was changed", "")
-        told = (*values[:-1], "unknown", None)
-        connection.execute(INSERT, (*told, digest_of(told)))
+        connection.execute(INSERT, upgraded_from_1(values))
     connection.execute("DROP TABLE cells_of_1")
+
+
+def upgraded_from_1(values: tuple[object, ...]) -> tuple[object, ...]:
+    """Return the values of a row of schema 1 as schema 2 has them, with the digest that belongs to these."""
+    told = (*values[:-1], "unknown", None)
+    return (*told, digest_of(told))
 
 
 MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {1: _from_1_to_2}

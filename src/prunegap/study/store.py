@@ -25,7 +25,6 @@ from prunegap.study.cell import Cell
 from prunegap.study.database import (
     DATABASE,
     ELSEWHERE,
-    RESTORE,
     CannotWriteError,
     DamagedError,
     DirectoryLock,
@@ -128,6 +127,13 @@ class Store:
                 for d, readout, init, granularity, epsilon, status, cells, seconds in self._connection.execute(sql)
             ]
 
+    def check(self) -> None:
+        """Go through every page and index of the database; raises DamagedError. Takes 6 s at 10^6 rows."""
+        with self._reading():
+            found = self._connection.execute("PRAGMA integrity_check(1)").fetchone()
+        if found != ("ok",):
+            raise DamagedError(self.database, str(found[0]))
+
     def note(self, name: str, value: str) -> None:
         """Write down a small fact about the study that no row depends on; raises CannotWriteError."""
         with self._writing():
@@ -199,9 +205,7 @@ class Store:
         except sqlite3.DatabaseError as error:
             raise DamagedError(self.database, str(error)) from None
         except BadInputError as error:
-            raise BadInputError(
-                f"{self.database}: {error.value}", error.rule, f"{RESTORE} {self.directory}"
-            ) from None
+            raise DamagedError(self.database, f"{error.value} {error.rule}") from None
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
