@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import MISSING, dataclass, fields
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import product
 
 from prunegap.model.draw import Draw, Initialisation
@@ -40,7 +40,7 @@ class Cell:
         _ = self.draw  # refuses a bad seed; nothing else depends on the seed
         _check_question(self.dimension, self.epsilon, self.granularity, self.readout, self.initialisation)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The cell's name in every store: 16 hex digits of SHA-256 over its non-default fields as canonical JSON."""
         named = {f.name: getattr(self, f.name) for f in fields(self)}
