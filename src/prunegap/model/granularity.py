@@ -56,6 +56,13 @@ class Granularity(ABC):
         rows = rows[self._admits_rows(rows)]
         return rows[np.argsort(rows.sum(axis=1), kind="stable")]
 
+    def plain(self, dimension: int) -> Granularity:
+        """Return the simplest granularity that allows the same rows at this dimension, itself where there is none.
+
+        block:1 and an N:M that never has to drop anything are weight; a block of the whole row is neuron.
+        """
+        return self
+
     def __str__(self) -> str:
         return self.name
 
@@ -106,6 +113,10 @@ class NOfM(Granularity):
     def name(self) -> str:
         return f"{self.kept}:{self.group}"
 
+    def plain(self, dimension: int) -> Granularity:
+        """Return weight where no group holds more inputs than may be kept."""
+        return Weight() if self.kept >= min(self.group, dimension) else self
+
     def _admits_rows(self, rows: Supports) -> NDArray[np.bool_]:
         starts = np.arange(0, rows.shape[1], self.group)
         counts = np.add.reduceat(rows.astype(np.int64), starts, axis=1)
@@ -127,6 +138,16 @@ class Block(Granularity):
     def name(self) -> str:
         return f"block:{self.length}"
 
+    def plain(self, dimension: int) -> Granularity:
+        """Return weight for blocks of one input, neuron for a block of the whole row."""
+        if self.length == 1:
+            return Weight()
+        return Neuron() if self.length == dimension else self
+
+    def blocks(self, dimension: int) -> list[slice]:
+        """Return the inputs of each block, in order; the last may be shorter."""
+        return [slice(start, min(start + self.length, dimension)) for start in range(0, dimension, self.length)]
+
     def _admits_rows(self, rows: Supports) -> NDArray[np.bool_]:
         if self.length > rows.shape[1]:
             raise BadInputError(
@@ -144,9 +165,9 @@ def parse_granularity(name: str) -> Granularity:
         return Weight()
     if name == "neuron":
         return Neuron()
-    if match := re.fullmatch(r"(\d+):(\d+)", name):
+    if match := re.fullmatch(r"(\d{1,9}):(\d{1,9})", name):
         return NOfM(int(match[1]), int(match[2]))
-    if match := re.fullmatch(r"block:(\d+)", name):
+    if match := re.fullmatch(r"block:(\d{1,9})", name):
         return Block(int(match[1]))
     raise BadInputError(
         f"granularity {name!r}", "must be weight, neuron, N:M or block:K", "use --granularity weight,neuron"

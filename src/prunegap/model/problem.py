@@ -63,6 +63,12 @@ class Problem:
         """Number of inputs d."""
         return self.network.dimension
 
+    @property
+    def plain(self) -> Problem:
+        """The same question under the simplest name of its granularity, by which searches choose and are chosen."""
+        granularity = self.granularity.plain(self.dimension)
+        return self if granularity is self.granularity else replace(self, granularity=granularity)
+
     def prefix(self, width: int) -> Problem:
         """Return the same question about the first `width` neurons."""
         return replace(self, network=self.network.prefix(width))

@@ -95,7 +95,7 @@ class Search(ABC):
 
     @abstractmethod
     def refusal(self, problem: Problem) -> str | None:
-        """Return why this search does not handle the problem, or None if it does."""
+        """Return why this search does not handle the problem (in its plain form), or None if it does."""
 
     @abstractmethod
     def _search(self, problem: Problem, deadline: Deadline, inputs: Matrix | None) -> Finding:
@@ -106,8 +106,10 @@ class Search(ABC):
 
         Guarantees: the mask, if any, obeys the granularity and carries a certificate of error <= epsilon; a claim of
         impossibility is the algorithm's proof in real arithmetic. `inputs` of shape (k, dimension) are directions
-        learnt at another width. Raises BadInputError where the search refuses the problem.
+        learnt at another width. A granularity that is another one by this dimension is handled as that one.
+        Raises BadInputError where the search refuses the problem.
         """
+        problem = problem.plain
         if reason := self.refusal(problem):
             raise BadInputError(f"search {self.name}", reason, "leave the choice of the search to prunegap")
         deadline = Deadline(budget or Budget())

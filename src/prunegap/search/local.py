@@ -1,7 +1,8 @@
-"""Neuron tickets at any dimension and width by local search: the upper end where exact searches run out of time.
+"""Tickets at any granularity, dimension and width by local search: upper ends where exact searches run out of time.
 
-What every neuron adds at every input of a growing set is tabulated; annealing walks over kept sets, and each move
-(add, drop, swap, or a pair of neighbouring kinks at once) costs one pass over the inputs. A kept set that meets all
+What every neuron adds, with every support it may keep, is tabulated at a growing set of inputs; annealing walks over
+choices of one support, or none, for each neuron, and each move (add, drop, swap, change the support, or a pair of
+neighbouring kinks at once) costs one pass over the inputs. A choice that meets all
 conditions is a candidate: its worst inputs join the table and the walk goes on from there, until a candidate passes
 its certificate. It proves nothing about widths where it fails.
 """
@@ -15,13 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prunegap.kernels.anneal import anneal
-from prunegap.model.granularity import Neuron
+from prunegap.model.errors import BadInputError
 from prunegap.model.mask import Mask
 from prunegap.model.network import Matrix, Readout
 from prunegap.model.outcome import Finding
 from prunegap.model.problem import Problem
 from prunegap.search.ascent import spread_directions, unit, violated_inputs
 from prunegap.search.base import Deadline, Search, certified
+from prunegap.search.program import Columns
 
 Flags = NDArray[np.bool_]
 Integers = NDArray[np.int64]
@@ -41,9 +43,10 @@ CYCLES = 8
 MOST_MENDINGS = 60
 PARTNERS = 8
 POOLS = ((40, 1.0), (96, 1.0), (64, 0.95), (24, 1.0), (96, 0.7), (64, 0.7), (1 << 30, 1.0))
-"""How many neurons a run may choose from, in turn (the last takes all), and the blur of their order.
+"""How many columns a run may choose from, in turn (the last takes all), and the blur of their order.
 
 The order is drawn anew for every run, by random factors from the blur to 1."""
+MOST_COLUMNS = 1 << 15
 SHRINKAGE, MORE_SHRINKAGE = 0.98, 0.93
 """Candidates are sought for this part of epsilon, so that fewer break between the inputs; the second beyond d = 3,
 where a proof takes the longer the nearer the error is to epsilon."""
@@ -51,7 +54,7 @@ where a proof takes the longer the nearer the error is to epsilon."""
 
 @final
 class LocalSearch(Search):
-    """Finds neuron tickets at any dimension and width, both readouts; never proves that there is none.
+    """Finds tickets at any granularity, dimension and width, both readouts; never proves that there is none.
 
     Repeats by seed where the time limit does not cut it short. `restarts` bounds the runs (None: until the deadline,
     or 64 without one).
@@ -63,17 +66,19 @@ class LocalSearch(Search):
         self.restarts = restarts
 
     def refusal(self, problem: Problem) -> str | None:
-        """Return a reason for every granularity but neuron."""
-        if not isinstance(problem.granularity, Neuron):
-            return f"handles granularity neuron, not {problem.granularity}"
-        return None
+        """Return a reason where the supports are too many to tabulate."""
+        try:
+            columns = len(problem.granularity.row_supports(problem.dimension)) * problem.width
+        except BadInputError as error:
+            return error.rule
+        return f"{columns} columns are too many to tabulate" if columns > MOST_COLUMNS else None
 
     def _search(self, problem: Problem, deadline: Deadline, inputs: Matrix | None) -> Finding:
         empty = Mask.of_neurons([], problem.width, problem.dimension)
         if certified(problem, empty).proves(problem.epsilon):
             return Finding(mask=empty, reason="the empty ticket is within epsilon", inputs=inputs)
         walk = _Walk(problem, deadline, inputs)
-        if not walk.neurons.size:
+        if not walk.columns.neurons.size:
             return Finding(reason="no neuron computes anything", inputs=inputs)
         unlimited = 64 if deadline.budget.seconds is None else 1 << 30
         for run in range(self.restarts or unlimited):
@@ -86,19 +91,17 @@ class LocalSearch(Search):
 
 
 class _Walk:
-    """The table of one problem and the walks over its kept sets."""
+    """The table of one problem and the walks over its choices of columns: one support, or none, for each neuron."""
 
     def __init__(self, problem: Problem, deadline: Deadline, inputs: Matrix | None) -> None:
         self.problem, self.deadline = problem, deadline
-        network = problem.network
-        self.neurons = np.flatnonzero((network.outputs != 0.0) & network.weights.any(axis=1))
-        self.weights, self.outputs = network.weights[self.neurons], network.outputs[self.neurons]
+        self.columns = Columns.of(problem)
         self.starts = spread_directions(
             problem.dimension, STARTS.get(problem.dimension, MORE_STARTS), deadline.budget.seed
         )
         self.runs = 0
         self.inputs = np.zeros((0, problem.dimension))
-        self.table = np.zeros((self.neurons.size, 0))
+        self.table = np.zeros((self.columns.neurons.size, 0))
         self.low = self.high = np.zeros(0)
         target = unit(problem.target[None, :])
         self._learn(np.concatenate([spread_directions(problem.dimension, FIRST_INPUTS, 1), target, -target]))
@@ -112,7 +115,7 @@ class _Walk:
         low = goal - reach
         if self.problem.readout is Readout.RELU:
             low = np.where(low > 0.0, low, -np.inf)
-        added = self.outputs[:, None] * np.maximum(self.weights @ inputs.T, 0.0)
+        added = self.columns.outputs[:, None] * np.maximum(self.columns.weights @ inputs.T, 0.0)
         self.inputs = np.concatenate([self.inputs, inputs])
         self.table = np.concatenate([self.table, added], axis=1)
         self.low, self.high = np.concatenate([self.low, low]), np.concatenate([self.high, goal + reach])
@@ -122,14 +125,14 @@ class _Walk:
         self.runs += 1
         random = np.random.default_rng([self.deadline.budget.seed, 3, run])
         pool = self._pool(run, random)
-        kept = np.zeros(self.neurons.size, dtype=np.bool_)
-        kept[pool] = random.random(pool.size) < random.uniform(0.05, 0.5)
-        partners = _partners(self.weights[pool])
+        kept = np.zeros(self.columns.neurons.size, dtype=np.bool_)
+        kept[self._start(pool, random)] = True
+        partners = _partners(self.columns.weights[pool])
         hot = HOT
         for _ in range(MOST_MENDINGS):
             if not self._settle(kept, pool, partners, hot, random):
                 return None
-            mask = Mask.of_neurons(self.neurons[kept], self.problem.width, self.problem.dimension)
+            mask = self.columns.mask(np.flatnonzero(kept), self.problem)
             worst = violated_inputs(self.problem, mask.apply(self.problem.network), self.starts, NEW_INPUTS)
             if not len(worst):
                 certificate = certified(self.problem, mask)
@@ -140,15 +143,21 @@ class _Walk:
             hot = WARM
         return None
 
+    def _start(self, pool: Integers, random: np.random.Generator) -> Integers:
+        """Return the columns kept at the start: at most one of each neuron."""
+        chosen = random.permutation(pool[random.random(pool.size) < random.uniform(0.05, 0.5)])
+        return np.asarray(chosen[np.unique(self.columns.neurons[chosen], return_index=True)[1]])
+
     def _pool(self, run: int, random: np.random.Generator) -> Integers:
-        """Return the neurons of one run: all, or in a wide network those whose kinks are nearest to the target's.
+        """Return the columns of one run: all, or in a wide network those whose kinks are nearest to the target's.
 
         The fewer to choose from, the finer the walk; a kink near the target's bends p where its error is small.
         """
         size, blur = POOLS[run % len(POOLS)]
-        if self.neurons.size <= size:
-            return np.arange(self.neurons.size)
-        directions = self.weights / np.linalg.norm(self.weights, axis=1)[:, None]
+        weights = self.columns.weights
+        if len(weights) <= size:
+            return np.arange(len(weights))
+        directions = weights / np.linalg.norm(weights, axis=1)[:, None]
         cosines = np.abs(directions @ self.problem.target) / np.linalg.norm(self.problem.target)
         return np.sort(np.argsort(-cosines * random.uniform(blur, 1.0, cosines.size), kind="stable")[:size])
 
@@ -156,7 +165,7 @@ class _Walk:
         self, kept: Flags, pool: Integers, partners: Integers, hot: float, random: np.random.Generator
     ) -> bool:
         """Cool, and reheat in vain a few times; return whether every condition of the table is met."""
-        table, part = np.ascontiguousarray(self.table[pool]), kept[pool]
+        table, part, owners = np.ascontiguousarray(self.table[pool]), kept[pool], self.columns.neurons[pool]
         for _ in range(CYCLES):
             steps = self.problem.epsilon**2 * np.geomspace(hot, COLD, CHUNKS + 1)
             for begin, end in pairwise(steps):
@@ -164,7 +173,7 @@ class _Walk:
                     return False
                 moves, seed = max(1, MOVES * pool.size // CHUNKS), int(random.integers(2**31))
                 sums = part.astype(np.float64) @ table
-                anneal(table, sums, self.low, self.high, part, partners, begin, end, moves, seed)
+                anneal(table, sums, self.low, self.high, part, owners, partners, begin, end, moves, seed)
                 sums = part.astype(np.float64) @ table
                 if not ((sums < self.low) | (sums > self.high)).any():
                     kept[pool] = part

@@ -15,21 +15,47 @@ from prunegap.search.local import LocalSearch
 from prunegap.search.portfolio import Portfolio
 from prunegap.search.program import ZeroOneProgram
 from prunegap.search.separable import SeparableSearch
+from prunegap.search.slices import InputSlices
 from prunegap.search.sweep import PlaneSweep
+
+WIDE_TUBE = 0.04
+"""Part of the target's norm: above it the tube hardly prunes the sweep, and the 0-1 program is quick."""
 
 PROGRAM = ZeroOneProgram()
 SWEEP = PlaneSweep()
 SEPARABLE = SeparableSearch()
 # A few attempts cost milliseconds and settle the widths with room to spare, which are the hard ones for the program.
 PORTFOLIO = Portfolio("portfolio", (SeparableSearch(attempts=2), PROGRAM))
-# Beyond the program's reach tickets come from the separable form and proofs from fractions of neurons.
 FRACTIONAL = FractionalBound()
-BOUNDED = Portfolio("bounded", (SeparableSearch(attempts=2), FRACTIONAL))
 LOCAL = LocalSearch()
+
+
+def exact(problem: Problem) -> Search:
+    """Return the exact search for a problem: the sweep in its reach, else the 0-1 program."""
+    narrow = problem.epsilon <= WIDE_TUBE * float(np.linalg.norm(problem.target))
+    return SWEEP if narrow and SWEEP.refusal(problem) is None else PROGRAM
+
+
+SLICES = InputSlices(exact)
 # The program decides most widths at once; where it does not, tickets with room to spare are easier met by chance.
 # Small steps, since proofs take twice the time for every few neurons more; wide ones once there is no proof in time.
 NEURONS = Portfolio(
     "neurons", (PROGRAM, LocalSearch(restarts=7), PROGRAM, LOCAL), (0.15, 0.3, 0.7, 1.0), growth=1.12, scout=LOCAL
+)
+# Slices prove in a second what costs the program minutes; single weights make tickets at small epsilon, rows with
+# several weights at wide ones. An attempt in vain costs less than the program would.
+MIXED = Portfolio(
+    "mixed",
+    (SLICES, SeparableSearch(attempts=2), LocalSearch(restarts=7), PROGRAM, SEPARABLE, LOCAL),
+    (0.2, 0.2, 0.3, 0.7, 0.5, 1.0),
+)
+# The same where single weights are not enough: blocks, and the kink that a linear readout keeps.
+SLICED = Portfolio(
+    "sliced",
+    (SLICES, PROGRAM, LocalSearch(restarts=7), PROGRAM, LOCAL),
+    (0.3, 0.15, 0.3, 0.7, 1.0),
+    growth=1.12,
+    scout=LOCAL,
 )
 
 SEARCHES: dict[str, Search] = {
@@ -38,31 +64,27 @@ SEARCHES: dict[str, Search] = {
     SEPARABLE.name: SEPARABLE,
     PORTFOLIO.name: PORTFOLIO,
     FRACTIONAL.name: FRACTIONAL,
-    BOUNDED.name: BOUNDED,
     LOCAL.name: LOCAL,
     NEURONS.name: NEURONS,
+    SLICES.name: SLICES,
+    MIXED.name: MIXED,
+    SLICED.name: SLICED,
 }
 
-MOST_SUPPORTS = 7
-"""Supports a row up to which the exact program is the choice: every subset of three weights."""
-
-MOST_BOUNDED = 6
-"""Dimension up to which the linear program over all supports costs less than it proves."""
-
-WIDE_TUBE = 0.04
-"""Part of the target's norm: above it the tube hardly prunes the sweep, and the 0-1 program is quick."""
+MOST_MIXED = 6
+"""Dimension up to which proofs go further than the mass, which is all that the separable search looks at."""
 
 
 def choose(problem: Problem) -> Search:
     """Return the search that is best at this problem: an exact one where it is within reach."""
-    if isinstance(problem.granularity, Neuron) and SWEEP.refusal(problem) is None:
-        wide = problem.epsilon > WIDE_TUBE * float(np.linalg.norm(problem.target))
-        return PROGRAM if wide else SWEEP
-    if isinstance(problem.granularity, Neuron) and problem.dimension > 2:
-        return NEURONS
-    # At d = 1 every granularity is the same question and gets the same search (F8).
-    if problem.dimension == 1 or SEPARABLE.refusal(problem) is not None:
+    problem = problem.plain
+    if problem.dimension == 1:
+        # Every granularity is the same question here and gets the same search (F8).
         return PROGRAM
-    if 2**problem.dimension - 1 <= MOST_SUPPORTS:
+    if isinstance(problem.granularity, Neuron):
+        return exact(problem) if problem.dimension == 2 else NEURONS
+    if problem.dimension == 2:
         return PORTFOLIO
-    return BOUNDED if problem.dimension <= MOST_BOUNDED else SEPARABLE
+    if SEPARABLE.refusal(problem) is not None:
+        return SLICED
+    return MIXED if problem.dimension <= MOST_MIXED else SEPARABLE
