@@ -47,6 +47,14 @@ def measure(
     max_width: Annotated[int, typer.Option(help="The widest network to try.")] = 4096,
     time_limit: Annotated[float, typer.Option(help="Seconds a cell may take; inf for no limit.")] = 60.0,
     workers: Annotated[int | None, typer.Option(help="Processes, one cell each.", show_default="all cores")] = None,
+    cluster: Annotated[
+        str | None, typer.Option(help="Address of a Dask scheduler, tcp://HOST:PORT, to run the cells on.")
+    ] = None,
+    refine: Annotated[
+        bool, typer.Option("--refine", help="Then spend --time-limit again on every open cell, weightiest first.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Nothing on standard error but errors.")] = False,
+    log_file: Annotated[Path | None, typer.Option(help="Append plain lines with the time to this file.")] = None,
     out: Annotated[Path, typer.Option(help="Directory of the study; an existing study goes on.")] = Path(
         "prunegap-study"
     ),
@@ -57,10 +65,21 @@ def measure(
     Writes to --out: study.sqlite (one row a cell; the same command again computes nothing anew), width.svg,
     width.png and tickets/ (check them with prunegap verify).
     """
-    from prunegap.cli.measure import Asked, run
+    from prunegap.cli.measure import Asked, Manner, run
 
     asked = Asked(dimension, epsilon, granularity, readout, init, seeds)
-    run(asked, max_width, time_limit, workers, out, json)
+    run(asked, max_width, time_limit, Manner(workers, cluster, refine, quiet, log_file), out, json)
+
+
+@app.command()
+def status(
+    study: Annotated[Path, typer.Argument(help="Directory of a study.", show_default=False)],
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of lines.")] = False,
+) -> None:
+    """Say how a study stands and who works on it; reads only, so it may be asked while a run goes on."""
+    from prunegap.cli.status import run
+
+    run(study, json)
 
 
 @app.command()
@@ -96,3 +115,52 @@ def report(
     from prunegap.cli.report import run
 
     run(directory)
+
+
+@app.command()
+def merge(
+    studies: Annotated[list[Path], typer.Argument(help="Directories of studies, two or more.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The new directory.", show_default=False)],
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a sentence.")] = False,
+) -> None:
+    """Put several studies together in a new one; rows that contradict each other are named and refused."""
+    from prunegap.cli.merge import run
+
+    run(studies, out, json)
+
+
+@app.command()
+def export(
+    study: Annotated[Path, typer.Argument(help="Directory of a study.", show_default=False)],
+    csv: Annotated[Path | None, typer.Option(help="Write this CSV file.")] = None,
+    parquet: Annotated[Path | None, typer.Option(help="Write this Parquet file; needs prunegap[parquet].")] = None,
+) -> None:
+    """Write a study as one table, one row a cell; the columns are listed in docs/export.md."""
+    from prunegap.cli.export import run
+
+    run(study, csv, parquet)
+
+
+@app.command()
+def audit(
+    study: Annotated[Path, typer.Argument(help="Directory of a study.", show_default=False)],
+    sample: Annotated[int, typer.Option(help="Proofs of impossibility to make again, by another engine.")] = 20,
+    seed: Annotated[int, typer.Option(help="Which proofs are sampled.")] = 0,
+    time_limit: Annotated[float, typer.Option(help="Seconds a proof may take; inf for no limit.")] = 60.0,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of lines.")] = False,
+) -> None:
+    """Verify every ticket of a study and prove a sample of its lower ends again; exit code 1 if anything disagrees."""
+    from prunegap.cli.audit import run
+
+    raise typer.Exit(run(study, sample, seed, time_limit, json))
+
+
+@app.command()
+def recover(
+    study: Annotated[Path, typer.Argument(help="Directory of a damaged study.", show_default=False)],
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of lines.")] = False,
+) -> None:
+    """Save every row of a damaged study that can still be read; the damaged files are kept."""
+    from prunegap.cli.recover import run
+
+    run(study, json)

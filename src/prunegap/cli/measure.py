@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,10 +22,13 @@ from prunegap.report.figures import draw_widths
 from prunegap.report.sentence import sentence
 from prunegap.report.table import table
 from prunegap.study.cell import Cell, grid
+from prunegap.study.cluster import Cluster
+from prunegap.study.crew import CannotStartError
 from prunegap.study.row import Row
 from prunegap.study.summary import blocks
 from prunegap.study.sweep import measure
 from prunegap.study.width import Effort
+from prunegap.study.workers import LostWorkersError, Processes, Workers
 
 SCHEMA = 1
 """Version of the object that --json prints; docs/json-schema.md is the promise."""
@@ -55,32 +57,48 @@ class Asked:
         )
 
 
-def run(asked: Asked, max_width: int, time_limit: float, workers: int | None, out: Path, as_json: bool) -> None:
+@dataclass(frozen=True)
+class Manner:
+    """How to go about it: who runs the cells, whether open ones get more time, and what is told on the way."""
+
+    workers: int | None = None
+    cluster: str | None = None
+    refine: bool = False
+    quiet: bool = False
+    log_file: Path | None = None
+
+    def crew(self) -> Workers:
+        """Return who runs the cells; raises BadInputError for options that exclude each other."""
+        if self.cluster is None:
+            return Processes(_available_cores() if self.workers is None else self.workers)
+        if self.workers is not None:
+            raise BadInputError(f"workers {self.workers}", "has no meaning on a cluster", "leave out --workers")
+        return Cluster(self.cluster)
+
+
+def run(asked: Asked, max_width: int, time_limit: float, manner: Manner, out: Path, as_json: bool) -> None:
     """Measure, draw and print."""
     effort, cells = Effort(lists.time_limit(time_limit), max_width), asked.cells()
-    processes = _available_cores() if workers is None else workers
-    if processes < 1:
-        raise BadInputError(f"workers {processes}", "must be at least 1", "use --workers 2")
-    progress = Progress(len(cells))
-    try:
-        with progress:
-            rows = measure(cells, out, effort, processes, progress.advance)
-    except BrokenProcessPool:
-        print(
-            f"error: a worker died: out of memory?; use fewer --workers, {_goes_on(progress, out)}", file=sys.stderr
-        )
-        raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C finds everything ending already
-        print(f"interrupted: {_goes_on(progress, out)}", file=sys.stderr)
-        raise typer.Exit(130) from None
+    with manner.crew() as crew:
+        progress = Progress(len(cells), manner.quiet, manner.log_file)
+        try:
+            with progress:
+                rows = measure(cells, out, effort, crew, refine=manner.refine, watch=progress.watch)
+        except (LostWorkersError, CannotStartError) as error:
+            print(f"error: {error}; {_goes_on(progress, out)}", file=sys.stderr)
+            raise typer.Exit(1) from None
+        except KeyboardInterrupt:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C finds everything ending already
+            print(f"interrupted: {_goes_on(progress, out)}", file=sys.stderr)
+            raise typer.Exit(130) from None
     found = blocks(rows)
     drawn = draw_widths(found, out / "width.svg", out / "width.png")
     if as_json:
         print(json.dumps({"schema": SCHEMA, "cells": [as_object(row) for row in rows]}))
     else:
         print("\n\n".join(f"{table(block)}\n\n{sentence(block)}" for block in found))
-    _say_where(out, rows, drawn)
+    if not manner.quiet:
+        _say_where(out, rows, drawn)
 
 
 def as_object(row: Row) -> dict[str, object]:
