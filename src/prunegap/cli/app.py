@@ -164,3 +164,52 @@ def recover(
     from prunegap.cli.recover import run
 
     run(study, json)
+
+
+@app.command()
+def merge(
+    studies: Annotated[list[Path], typer.Argument(help="Directories of studies, two or more.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The new directory.", show_default=False)],
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a sentence.")] = False,
+) -> None:
+    """Put several studies together in a new one; rows that contradict each other are named and refused."""
+    from prunegap.cli.merge import run
+
+    run(studies, out, json)
+
+
+@app.command()
+def export(
+    study: Annotated[Path, typer.Argument(help="Directory of a study.", show_default=False)],
+    csv: Annotated[Path | None, typer.Option(help="Write this CSV file.")] = None,
+    parquet: Annotated[Path | None, typer.Option(help="Write this Parquet file; needs prunegap[parquet].")] = None,
+) -> None:
+    """Write a study as one table, one row a cell; the columns are listed in docs/export.md."""
+    from prunegap.cli.export import run
+
+    run(study, csv, parquet)
+
+
+@app.command()
+def audit(
+    study: Annotated[Path, typer.Argument(help="Directory of a study.", show_default=False)],
+    sample: Annotated[int, typer.Option(help="Proofs of impossibility to make again, by another engine.")] = 20,
+    seed: Annotated[int, typer.Option(help="Which proofs are sampled.")] = 0,
+    time_limit: Annotated[float, typer.Option(help="Seconds a proof may take; inf for no limit.")] = 60.0,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of lines.")] = False,
+) -> None:
+    """Verify every ticket of a study and prove a sample of its lower ends again; exit code 1 if anything disagrees."""
+    from prunegap.cli.audit import run
+
+    raise typer.Exit(run(study, sample, seed, time_limit, json))
+
+
+@app.command()
+def recover(
+    study: Annotated[Path, typer.Argument(help="Directory of a damaged study.", show_default=False)],
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of lines.")] = False,
+) -> None:
+    """Save every row of a damaged study that can still be read; the damaged files are kept."""
+    from prunegap.cli.recover import run
+
+    run(study, json)
