@@ -1,0 +1,287 @@
+"""Cutting a ticket: every weight of the target is a small subset sum of its own paths, near enough to it.
+
+A weight w that acts on the positive part of input j is met by paths u v with u > 0, one that acts on the negative
+part by paths |u| v with u < 0 and the goal -w (Pensia et al. 2020). Each error stays within epsilon. What is free
+within that is used so that errors cancel: inputs of one sign have a common mean, so the sum of an output's errors
+matters most, and each subset is chosen knowing the sum of those before. A path is spent on this only where it takes
+more than `price` epsilon^2 off the square of that sum. The scale is a power of two, chosen on a sample of inputs by
+the fewest paths; the width grows until nothing is impossible unless it was given.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice, pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prunegap.kernels.mask_code import STATE, begin_encoding, encode, end_encoding, fresh_counts
+from prunegap.kernels.smallest import shaped_subsets
+from prunegap.kernels.subset_sum import workspace
+from prunegap.model.outcome import Status
+from prunegap.model.problem import checked_epsilon
+from prunegap.nn.graph import InputSet, Step
+from prunegap.nn.source import UNIT, Candidates, SourceLayer
+from prunegap.nn.target import LayerWeights, Target
+from prunegap.nn.ticket import NetworkTicket, TicketLayer
+from prunegap.nn.tolerance import Share, tolerances
+
+Floats = NDArray[np.float64]
+Masks = NDArray[np.int64]
+Progress = Callable[[str, int, int], None]
+"""Called with a layer's name, weights done so far in the whole network, and all weights."""
+
+CHUNK = 64
+"""Inputs whose candidates are held at a time."""
+LEAST_SHARE = 128
+"""Weights that are worth a thread."""
+SAMPLE = 24
+"""Inputs on which scales are compared."""
+WIDEST = 80
+"""Where widening ends by itself: 40 candidates of either sign."""
+
+
+@dataclass(frozen=True)
+class Impossible:
+    """Weights of a layer that no subset of their candidates meets, at the given width and scale: proven by search.
+
+    `first` is the (side, input channel, place among its weights) of one of them; `nearest_width` a hint in words.
+    """
+
+    layer: str
+    count: int
+    of: int
+    first: tuple[int, int, int]
+    width: int
+    exponent: int
+
+
+@dataclass(frozen=True)
+class Making:
+    """The answer: a ticket, or what makes it impossible."""
+
+    ticket: NetworkTicket | None
+    impossible: tuple[Impossible, ...] = field(default=())
+
+    @property
+    def status(self) -> Status:
+        """found or impossible."""
+        return Status.IMPOSSIBLE if self.ticket is None else Status.FOUND
+
+
+def default_width(epsilon: float) -> int:
+    """Return the width at which widening begins: about 8 log2(1 / epsilon), where 40 of 40 weights were met."""
+    return int(np.clip(8 * math.ceil(math.log2(1.0 / epsilon)), 16, WIDEST))
+
+
+def make_ticket(
+    target: Target,
+    epsilon: float = 0.01,
+    seed: int = 0,
+    *,
+    width: int | None = None,
+    price: float = 1.0,
+    inputs: InputSet | None = None,
+    share: Share = Share.LAYERS,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Making:
+    """Return a ticket of the source `seed` with |w_hat - w| <= epsilon for every weight w and sign of its input.
+
+    `width` hidden neurons an input, or as many as needed; `share` says which layers get less than epsilon; `price`
+    is what a path costs, see above: 0 for the least error, 10 and more for nearly the fewest paths. Guaranteed: every
+    weight within its tolerance, each with a subset of the first 40 hidden neurons of the sign that its input has;
+    impossible is a proof for those at the width and scale given. The claim of the ticket is empty; `with_claim`
+    fills it. Raises BadInputError for a bad epsilon, seed, price or width.
+    """
+    epsilon = checked_epsilon(epsilon)
+    shared = tolerances(target, epsilon, share)
+    inputs = inputs or InputSet()
+    one_sided, total, done = target.graph.one_sided(inputs), target.weight_count, 0
+    layers: dict[str, TicketLayer] = {}
+    impossible: list[Impossible] = []
+    for index, step in enumerate(target.graph.layers):
+        within = shared[step.name]
+        goals = _Goals(step, target.weights[step.name], (1,) if one_sided[step.name] else (1, -1), within, price)
+        report = _Report(step.name, done, total, progress)
+        cut = _cut_layer(goals, seed, index, width, workers or os.cpu_count() or 1, report)
+        if isinstance(cut, Impossible):
+            impossible.append(cut)
+        else:
+            layers[step.name] = cut
+        done += step.shape.weight_count
+    if impossible:
+        return Making(None, tuple(impossible))
+    return Making(NetworkTicket(target.graph, layers, inputs, epsilon, target.digest(), {}))
+
+
+@dataclass(frozen=True)
+class _Report:
+    layer: str
+    before: int
+    total: int
+    progress: Progress | None
+
+    def __call__(self, weights: int) -> None:
+        if self.progress is not None:
+            self.progress(self.layer, self.before + weights, self.total)
+
+
+class _Goals:
+    """What the paths of one layer have to sum to, and how near."""
+
+    def __init__(
+        self, step: Step, weights: LayerWeights, sides: tuple[int, ...], within: Floats, price: float
+    ) -> None:
+        self.name, self.shape, self.weights, self.sides = step.name, step.shape, weights, sides
+        self.within, self.price = within, price
+        self.columns = self.shape.columns(weights.weight)
+
+    @property
+    def largest(self) -> float:
+        """The largest |w|, biases included."""
+        bias = 0.0 if self.weights.bias is None else float(np.abs(self.weights.bias).max())
+        return max(float(np.abs(self.columns).max()), bias)
+
+    def carried(self) -> Floats:
+        """Return errors of 0 for every output, shape (outputs,)."""
+        return np.zeros(self.shape.outputs)
+
+    def masks(
+        self, source: SourceLayer, side: int, block: int, candidates: Candidates, carried: Floats, share: _Share
+    ) -> Masks:
+        """Return the masks (m,) of an input, -1 where impossible, and bring the errors carried up to date."""
+        unit = UNIT * source.scale
+        goals = side * self.weights.block(self.shape, self.columns, block) / unit
+        masks = np.zeros(goals.size, dtype=np.int64)
+        # Goals off the grid of products make differences that are rounded, by less than one unit.
+        within = self.within[block] / unit * (1.0 - 2.0**-50) - 1.0
+        price = self.price * (self.within[block] / unit) ** 2
+        outputs = self.shape.outputs // self.shape.groups
+        if block < self.shape.inputs:
+            group = block // (self.shape.inputs // self.shape.groups)
+            carried = carried[group * outputs : (group + 1) * outputs]
+        else:
+            # The constant input is 1, the mean of the others is unknown: their errors are no business of the bias.
+            carried = self.carried()
+        taps = goals.size // carried.size
+
+        def solve(part: tuple[int, int]) -> None:
+            space = workspace(candidates.rows.size)
+            shaped_subsets(
+                candidates.factors, candidates.draws, goals, within, price, carried, part[0], part[1], space, masks
+            )
+
+        share(solve, carried.size, taps)
+        return masks
+
+
+class _Share:
+    """Shares the outputs of an input out among threads; the answer does not depend on their number."""
+
+    def __init__(self, pool: ThreadPoolExecutor | None, workers: int) -> None:
+        self.pool, self.workers = pool, workers
+
+    def __call__(self, solve: Callable[[tuple[int, int]], None], outputs: int, taps: int) -> None:
+        parts = min(self.workers, max(1, outputs * taps // LEAST_SHARE), outputs)
+        ends = [outputs * k // parts * taps for k in range(parts + 1)]
+        if self.pool is None or parts == 1:
+            solve((0, ends[-1]))
+        else:
+            list(self.pool.map(solve, pairwise(ends)))
+
+
+def _cut_layer(
+    goals: _Goals, seed: int, index: int, width: int | None, workers: int, report: _Report
+) -> TicketLayer | Impossible:
+    """Return the layer's masks, at the given width or the first wide enough."""
+    start = default_width(float(goals.within.min())) if width is None else width
+    cut: TicketLayer | Impossible | None = None
+    for wide in range(start, max(start, WIDEST if width is None else start) + 1, 8):
+        best, *others = _ranked_scales(goals, seed, index, wide)
+        for exponent in [best, *others]:
+            cut = _cut(goals, SourceLayer(goals.shape, seed, index, wide, exponent), workers, report)
+            if isinstance(cut, TicketLayer):
+                return cut
+    assert isinstance(cut, Impossible)
+    return cut
+
+
+def _ranked_scales(goals: _Goals, seed: int, index: int, width: int) -> list[int]:
+    """Return exponents of the scale, the most promising first: fewest impossible weights, then fewest paths."""
+    largest = goals.largest
+    if largest == 0.0:
+        return [0]
+    top = math.ceil(math.log2(largest))
+    blocks = np.unique(np.linspace(0, goals.shape.inputs - 1, SAMPLE).astype(int)).tolist()
+    blocks.append(int(np.abs(goals.columns).max(axis=1).argmax()))
+    ranked = []
+    for exponent in (top, top - 1, top + 1):
+        source = SourceLayer(goals.shape, seed, index, width, exponent)
+        found = np.concatenate([_alone(goals, source, block) for block in blocks])
+        kept = int(np.bitwise_count(np.maximum(found, 0).astype(np.uint64)).sum())
+        ranked.append((int((found < 0).sum()), kept, exponent))
+    return [exponent for _, _, exponent in sorted(ranked)]
+
+
+def _alone(goals: _Goals, source: SourceLayer, block: int) -> Masks:
+    return goals.masks(source, 1, block, source.candidates(block, 1), goals.carried(), _Share(None, 1))
+
+
+def _cut(goals: _Goals, source: SourceLayer, workers: int, report: _Report) -> TicketLayer | Impossible:
+    """Return the coded masks of a layer at one width and scale."""
+    layer = TicketLayer(source, goals.sides, b"")
+    writer, above = _Writer(), np.zeros(0, dtype=np.int64)
+    carried = {side: goals.carried() for side in goals.sides}
+    missing, of, first, done = 0, 0, (0, 0, 0), 0
+    with ThreadPoolExecutor(workers) as pool:
+        share = _Share(pool, workers)
+        for part in _chunks(layer.order()):
+            drawn = list(pool.map(lambda place: source.candidates(place[1], place[0]), part))
+            for (side, block), candidates in zip(part, drawn, strict=True):
+                masks = goals.masks(source, side, block, candidates, carried[side], share)
+                absent = np.flatnonzero(masks < 0)
+                if absent.size and not missing:
+                    first = (side, block, int(absent[0]))
+                missing, of = missing + absent.size, of + masks.size
+                if not missing:
+                    writer.write(masks, candidates, above if above.size == masks.size else np.zeros_like(masks))
+                above = masks
+                done += masks.size
+            report(done // len(goals.sides))
+    if missing:
+        return Impossible(goals.name, missing, of, first, source.width, source.exponent)
+    return TicketLayer(source, goals.sides, writer.finished())
+
+
+def _chunks(order: Iterator[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
+    while part := list(islice(order, CHUNK)):
+        yield part
+
+
+class _Writer:
+    """Codes the masks of a layer, input after input, in room that grows."""
+
+    def __init__(self) -> None:
+        self.counts, self.state = fresh_counts(), np.zeros(STATE, dtype=np.int64)
+        self.code = np.zeros(1 << 16, dtype=np.uint8)
+        begin_encoding(self.state)
+
+    def write(self, masks: Masks, candidates: Candidates, above: Masks) -> None:
+        """Append the masks of one input."""
+        self._make_room((candidates.rows.size + 2) * masks.size)
+        encode(masks, candidates.factors, candidates.draws, above, self.counts, self.state, self.code)
+
+    def _make_room(self, room: int) -> None:
+        if self.state[2] + room + 16 > self.code.size:
+            self.code = np.concatenate([self.code, np.zeros(max(room + 16, self.code.size), dtype=np.uint8)])
+
+    def finished(self) -> bytes:
+        """Return the bytes."""
+        self._make_room(0)
+        return self.code[: end_encoding(self.state, self.code)].tobytes()

@@ -1,0 +1,159 @@
+"""Network tickets on disk: one safetensors file of a few bits a weight, without pickle.
+
+The header holds the recipe (stream, seed, width and scale of each layer), the graph, the input set and the claim;
+the tensors hold coded masks. Two kinds of digest guard them. Each layer's digest is taken over its collapsed weights,
+so a generator that draws other numbers is refused. `digest` is taken over the whole file with its own 64 digits read
+as zeros. docs/network-tickets.md describes every field.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from prunegap.model.errors import BadInputError
+from prunegap.nn.graph import Graph, InputSet
+from prunegap.nn.modules import GraphModule
+from prunegap.nn.source import STREAM, SourceLayer
+from prunegap.nn.ticket import NetworkTicket, TicketLayer, collapsed_module, masked_module
+from prunegap.whole_file import write_whole
+
+FORMAT = 1
+KIND = "network-ticket"
+_NO_DIGEST = "0" * 64
+_REMEDY = "make the ticket anew, or copy it again from where it came"
+FORMS: dict[str, Callable[[NetworkTicket, torch.dtype], GraphModule]] = {
+    "collapsed": collapsed_module,
+    "masked": masked_module,
+}
+
+
+def ticket_bytes(ticket: NetworkTicket) -> bytes:
+    """Return the content of the ticket's file."""
+    from safetensors.numpy import save
+
+    layers = [
+        [step.name, layer.source.width, layer.source.exponent, layer.digest()]
+        for step in ticket.graph.layers
+        for layer in [ticket.layers[step.name]]
+    ]
+    claim = {
+        "kind": KIND,
+        "format": FORMAT,
+        "stream": STREAM,
+        "seed": ticket.seed,
+        "graph": ticket.graph.as_object(),
+        "inputs": str(ticket.inputs),
+        "epsilon": ticket.epsilon,
+        "target": ticket.target_digest,
+        "layers": layers,
+        "claim": dict(ticket.claim),
+        "digest": _NO_DIGEST,
+    }
+    tensors: dict[str, NDArray[Any]] = {
+        f"masks.{index}": np.frombuffer(ticket.layers[step.name].code, dtype=np.uint8)
+        for index, step in enumerate(ticket.graph.layers)
+    }
+    blank = save(tensors, {"prunegap": json.dumps(claim, sort_keys=True, separators=(",", ":"))})
+    return blank.replace(_NO_DIGEST.encode(), hashlib.sha256(blank).hexdigest().encode(), 1)
+
+
+def save_ticket(path: Path | str, ticket: NetworkTicket) -> int:
+    """Write the ticket whole or not at all and return its size in bytes; raises BadInputError if it cannot."""
+    content = ticket_bytes(ticket)
+    write_whole(Path(path), content)
+    return len(content)
+
+
+def read_ticket(path: Path | str) -> NetworkTicket:
+    """Return the ticket in a file, its source regenerated and every digest checked; its claim is not proven again.
+
+    Raises BadInputError, naming the file, for anything that is not an undamaged ticket of this bit stream.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise BadInputError(str(path), f"cannot be read ({error.strerror})", "give the path of a ticket") from None
+    try:
+        return _parsed(content)
+    except BadInputError as error:
+        raise BadInputError(f"{path}: {error.value}", error.rule, error.remedy) from None
+
+
+def load(path: Path | str, form: str = "collapsed", dtype: torch.dtype = torch.float32) -> GraphModule:
+    """Return the network in a ticket file as an nn.Module, bit for bit the one that `make` measured.
+
+    `form` is `collapsed` (the paths of each layer summed) or `masked` (two masked random layers for each layer).
+    """
+    if form not in FORMS:
+        raise BadInputError(f"form {form!r}", "must be collapsed or masked", "use --form collapsed")
+    return FORMS[form](read_ticket(path), dtype)
+
+
+class _DamageError(Exception):
+    """What is wrong with the bytes of a file."""
+
+
+def _parsed(content: bytes) -> NetworkTicket:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as load_tensors
+
+    try:
+        header = _undamaged_header(content)
+        if header["format"] != FORMAT:
+            raise BadInputError(f"format {header['format']}", f"this version reads {FORMAT}", "update prunegap")
+        if header["stream"] != STREAM:
+            raise BadInputError(f"stream {header['stream']!r}", f"this version draws {STREAM!r}", "update prunegap")
+        return _rebuilt(header, load_tensors(content))
+    except _DamageError as damage:
+        raise BadInputError("ticket", str(damage), _REMEDY) from None
+    except BadInputError:
+        raise
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise BadInputError("ticket", f"is malformed ({type(error).__name__})", _REMEDY) from None
+
+
+def _undamaged_header(content: bytes) -> dict[str, Any]:
+    """Return the header once the whole file matches its digest."""
+    length = int.from_bytes(content[:8], "little")
+    if len(content) < 8 or length > len(content) - 8:
+        raise _DamageError("is truncated or is no safetensors file")
+    try:
+        header = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["prunegap"])
+        kind, digest = header.get("kind"), header["digest"]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise _DamageError("is damaged or is no prunegap ticket") from None
+    if kind != KIND:
+        raise BadInputError("ticket", "is no network ticket", "use prunegap verify for tickets of single neurons")
+    if not isinstance(digest, str) or not re.fullmatch("[0-9a-f]{64}", digest):
+        raise _DamageError("holds no digest")
+    blank = content.replace(digest.encode(), _NO_DIGEST.encode(), 1)
+    if hashlib.sha256(blank).hexdigest() != digest:
+        raise _DamageError("does not match its digest: it was changed or cut short")
+    return dict(header)
+
+
+def _rebuilt(header: dict[str, Any], tensors: dict[str, NDArray[Any]]) -> NetworkTicket:
+    graph, inputs = Graph.from_object(header["graph"]), InputSet.parse(header["inputs"])
+    one_sided, layers, digests = graph.one_sided(inputs), {}, {}
+    for index, (step, (name, width, exponent, digest)) in enumerate(zip(graph.layers, header["layers"], strict=True)):
+        code = tensors.pop(f"masks.{index}")
+        if name != step.name or code.dtype != np.uint8 or code.ndim != 1:
+            raise _DamageError("holds masks of other layers than its graph")
+        source = SourceLayer(step.shape, int(header["seed"]), index, int(width), int(exponent))
+        layers[name] = TicketLayer(source, (1,) if one_sided[name] else (1, -1), code.tobytes())
+        digests[name] = digest
+    if tensors:
+        raise _DamageError(f"holds an unknown array {min(tensors)}")
+    for name, layer in layers.items():
+        if layer.digest() != digests[name]:
+            raise _DamageError(f"layer {name} does not match its digest: this machine draws other numbers")
+    return NetworkTicket(graph, layers, inputs, float(header["epsilon"]), str(header["target"]), header["claim"])
