@@ -46,6 +46,10 @@ POOLS = ((40, 1.0), (96, 1.0), (64, 0.95), (24, 1.0), (96, 0.7), (64, 0.7), (1 <
 """How many columns a run may choose from, in turn (the last takes all), and the blur of their order.
 
 The order is drawn anew for every run, by random factors from the blur to 1."""
+UNIT_POOLS = (96, 192, 384, 1 << 30)
+"""Of how many of the first neurons every other run may keep one unit each: one block, one weight.
+
+Rows with one unit are enough for small epsilon, and the fewer the ways to keep a neuron, the finer the walk."""
 MOST_COLUMNS = 1 << 15
 SHRINKAGE, MORE_SHRINKAGE = 0.98, 0.93
 """Candidates are sought for this part of epsilon, so that fewer break between the inputs; the second beyond d = 3,
@@ -96,6 +100,7 @@ class _Walk:
     def __init__(self, problem: Problem, deadline: Deadline, inputs: Matrix | None) -> None:
         self.problem, self.deadline = problem, deadline
         self.columns = Columns.of(problem)
+        self.units = _are_units(self.columns.supports, problem)
         self.starts = spread_directions(
             problem.dimension, STARTS.get(problem.dimension, MORE_STARTS), deadline.budget.seed
         )
@@ -152,7 +157,13 @@ class _Walk:
         """Return the columns of one run: all, or in a wide network those whose kinks are nearest to the target's.
 
         The fewer to choose from, the finer the walk; a kink near the target's bends p where its error is small.
+        Where rows may be cut, every other run keeps to rows with one unit.
         """
+        if not self.units.all():
+            run, cut = divmod(run, 2)
+            if cut:
+                first = self.columns.neurons < UNIT_POOLS[run % len(UNIT_POOLS)]
+                return np.flatnonzero(self.units & first)
         size, blur = POOLS[run % len(POOLS)]
         weights = self.columns.weights
         if len(weights) <= size:
@@ -181,6 +192,13 @@ class _Walk:
             hot = WARM
         kept[pool] = part
         return False
+
+
+def _are_units(supports: Flags, problem: Problem) -> Flags:
+    """Return which supports hold no smaller one that the granularity allows: one weight, one block, a whole row."""
+    listed = problem.granularity.row_supports(problem.dimension)
+    units = [row for row in listed if sum(bool((other <= row).all()) for other in listed) == 1]
+    return np.asarray((supports[:, None, :] == np.array(units)[None]).all(axis=2).any(axis=1))
 
 
 def _partners(weights: Matrix) -> Integers:

@@ -1,10 +1,11 @@
 """Lower ends from fewer inputs: a ticket of all inputs is, on the inputs of one slice, a ticket of that slice.
 
-Let S be some of the inputs. Where all others are 0 every mask leaves a network of the inputs in S, with the columns S
-of W and all of v; its target is w* on S, and its error is at most that of the whole. Its rows obey the granularity cut
-to S: on one block of block:k a row keeps everything or nothing, so it is a question of neuron pruning at dimension k
-(F3 answers it at k = 2, for epsilon far below the reach of any program); on a pair of inputs single weights stay
-single weights. So no ticket in a slice at width n is no ticket at width n. Nothing is rounded: columns are selected.
+Let S be some of the inputs. Where all others are 0 every mask leaves a network of the inputs in S, with the columns
+of W in S and all of v; its target is w* on S, and its error is at most that of the whole. Its rows obey the
+granularity cut to S: on one block of block:k a row keeps everything or nothing, so it is a question of neuron pruning
+at dimension k (F3 answers it at k = 2, for epsilon far below the reach of any program); on a pair of inputs single
+weights stay single weights. So no ticket in a slice at width n is no ticket at width n. Nothing is rounded: columns
+are selected.
 """
 
 from __future__ import annotations
