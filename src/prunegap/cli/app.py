@@ -164,3 +164,20 @@ def recover(
     from prunegap.cli.recover import run
 
     run(study, json)
+
+
+@app.command()
+def bounds(
+    dimension: Annotated[str, typer.Option(help="Input dimension.")] = "2",
+    epsilon: Annotated[str, typer.Option(help="Error allowed on the unit ball.")] = "0.01",
+    granularity: Annotated[
+        str, typer.Option(help="weight, neuron, N:M or block:K, several by comma.")
+    ] = "weight,neuron",
+    readout: Annotated[str, typer.Option(help="relu or linear.")] = "relu",
+    init: Annotated[str, typer.Option(help="uniform or normal.")] = "uniform",
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
+) -> None:
+    """List what theory says: every published and own bound, with hypotheses, source, and its constant if known."""
+    from prunegap.cli.bounds import run
+
+    run(dimension, epsilon, granularity, readout, init, json)
