@@ -63,7 +63,7 @@ def write_report(directory: Path) -> Report:
     """
     if not (directory / DATABASE).is_file():
         raise BadInputError(str(directory), "holds no study", MEASURE_HINT)
-    with Store(directory) as store:
+    with Store(directory, read_only=True) as store:
         rows = sorted(store.rows(), key=_reading_order)
     found = blocks(rows)
     part = LawPart.of(rows)
@@ -93,8 +93,7 @@ def _setting(block: Block, found: Sequence[Block], part: LawPart) -> sections.Se
         width_figure(panel),
         law_figure(panel, part.laws(block)) if len(panel.inverses) > 1 else None,
         success_figure(block, curves) if curves and len(block.seeds) > 1 else None,
-        part.sentences(block),
-        part.table(block),
+        part.told(block),
     )
 
 

@@ -30,6 +30,8 @@ class Panel:
 
     def __init__(self, block: Block, family: Sequence[Block]) -> None:
         self.block = block
+        # Asked for at every point, and each a walk over all rows.
+        self._names, self._places = block.granularities, slots(block.granularities)
         self.inverses = sorted({1.0 / epsilon for epsilon in block.epsilons if epsilon < 1.0})
         self.seeds = [self._seed(row) for row in block.rows if row.cell.epsilon < 1.0]
         self.medians = [point for name in block.granularities for point in self._medians(name)]
@@ -58,10 +60,10 @@ class Panel:
         return named + [Label(text, point["colour"], point["width"], False) for text, point in last.items()]
 
     def _colour(self, granularity: str) -> str:
-        return STYLES[slots(self.block.granularities)[granularity]].mark
+        return STYLES[self._places[granularity]].mark
 
     def _seed(self, row: Row) -> Point:
-        names = self.block.granularities
+        names = self._names
         # Granularities stand side by side, or their dots and bars would hide each other.
         shift = 1.0 + 0.035 * (names.index(row.cell.granularity.name) - (len(names) - 1) / 2.0)
         low = max(1, row.lower + 1)

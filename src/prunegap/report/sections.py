@@ -19,7 +19,7 @@ from prunegap.study.row import Row
 from prunegap.study.summary import Block
 from prunegap.study.width import WidthStatus
 
-LAYERS = {"seeds": "single seeds", "bounds": "published bounds"}
+LAYERS = {"seeds": "single seeds", "bounds": "published bounds", "chance": "95 % interval of the probability"}
 """What can be switched beside granularities, by the class of its elements."""
 
 
@@ -31,8 +31,7 @@ class Setting:
     widths: Figure | None
     laws: Figure | None
     success: Figure | None
-    sentences: tuple[str, ...] = ()
-    law_table: Markup = NOTHING
+    verdicts: Markup = NOTHING
 
 
 def hero(headline: Headline) -> Markup:
@@ -115,12 +114,11 @@ def setting_section(told: Setting, is_alone: bool) -> Markup:
     if told.widths is not None:
         parts.append(_chart(told.widths, _granularity_switches(block, "seeds"), _reading(told)))
     if told.laws is not None:
-        said = element("ul", *[element("li", text(words)) for words in told.sentences], class_="plain")
-        parts += [element("h3", text("Which law?")), said if told.sentences else NOTHING, told.law_table]
+        parts += [element("h3", text("Which law?")), told.verdicts]
         parts.append(_chart(told.laws, _law_switches(told), NOTHING))
     if told.success is not None:
         parts += [element("h3", text("How likely is a ticket?"))]
-        parts.append(_chart(told.success, _granularity_switches(block), _reading(told, is_second=True)))
+        parts.append(_chart(told.success, _granularity_switches(block, "chance"), _reading(told, is_second=True)))
     parts.append(_summary(block))
     return element("section", *parts, class_="setting", data_setting=name, aria_labelledby=name)
 
@@ -130,7 +128,8 @@ def _chart(figure: Figure, switches: Markup, reading: Markup) -> Markup:
         [element("a", text(kind.upper()), href=f"figures/{figure.name}.{kind}", download=True,
                  aria_label=f"{figure.title}, as {kind.upper()}") for kind in ("svg", "png", "pdf")], " "
     )  # fmt: skip
-    caption = element("figcaption", text(f"{figure.title}. {figure.subtitle} "),
+    stop = "" if figure.title.endswith("?") else "."
+    caption = element("figcaption", text(f"{figure.title}{stop} {figure.subtitle} "),
                       element("span", text("Files: "), files, class_="files"))  # fmt: skip
     return element("figure", switches, figure.inline(), reading, caption, class_="chart", id=figure.name)
 
@@ -146,7 +145,7 @@ def _granularity_switches(block: Block, *layers: str) -> Markup:
         swatch = element("svg", marker(STYLES[place].marker, 7, 7, 4.5, class_=f"f{place}"), viewBox="0 0 14 14",
                          class_="swatch", aria_hidden="true")  # fmt: skip
         items.append(_switch(joined([swatch, text(name)]), f"g{place}", "checkbox", None, True))
-    items += [_switch(text(LAYERS[layer]), layer, "checkbox", None, True) for layer in layers]
+    items += [_switch(text(LAYERS[layer]), layer, "checkbox", None, layer != "chance") for layer in layers]
     return element("fieldset", element("legend", text("Show")), *items, class_="switches")
 
 

@@ -57,7 +57,7 @@ def _told(curves: Sequence[SuccessCurve]) -> str:
 def _drawing(block: Block, curves: Sequence[SuccessCurve], is_wide: bool) -> Drawing:
     width, height = (720.0, 340.0) if is_wide else (330.0, 320.0)
     left, right, bottom = (58.0, width - 118.0, height - 56.0) if is_wide else (50.0, width - 12.0, height - 56.0)
-    least = min(max(1, int(curve.widths[0])) for curve in curves)
+    least = min(int(width) for curve in curves for width in curve.widths if width > 0)
     most = max(int(curve.widths[-1]) for curve in curves)
     low, high = least / 1.3, max(most, 3 * least) * 1.25
     plot = Plot(Scale(low, high, left, right, is_log=True), Scale(0.0, 1.0, bottom, 40.0))
@@ -80,20 +80,23 @@ def _drawing(block: Block, curves: Sequence[SuccessCurve], is_wide: bool) -> Dra
 
 def _curve(curve: SuccessCurve, plot: Plot, place: int, index: int, is_strong: bool) -> Markup:
     low, high = _steps(curve, plot, curve.proven_low), _steps(curve, plot, curve.proven_high)
+    chance = [_steps(curve, plot, shares) for shares in (curve.low, curve.high)]
     stroke = {"class_": f"s{place}", "stroke_linejoin": "round"}
     return element(
         "g",
+        area(chance[0], chance[1], class_=f"f{place} chance", opacity="0.13", display="none"),
         area(low, high, class_=f"f{place}", opacity="0.2") if low != high else Markup(""),
         polyline(low, **stroke),
         polyline(high, **stroke) if low != high else Markup(""),
         class_=f"g{place} curve e{index}{' strong' if is_strong else ''}",
         stroke_width="3" if is_strong else "1.2",
-        opacity=None if is_strong else "0.35",
+        stroke_opacity=None if is_strong else "0.35",
     )
 
 
 def _steps(curve: SuccessCurve, plot: Plot, shares: Iterable[float]) -> list[tuple[float, float]]:
-    points, level = [(plot.left, plot.y(0.0))], plot.y(0.0)
+    level = plot.y(float(next(iter(shares))))
+    points = [(plot.left, level)]
     for width, share in zip(curve.widths, shares, strict=True):
         x = plot.x(min(max(float(width), plot.x.low), plot.x.high))
         points += [(x, level), (x, plot.y(float(share)))]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from decimal import ROUND_CEILING, Context, Decimal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,7 +90,7 @@ def ticket_figure(ticket: Ticket, certificate: Certificate, place: int) -> Figur
     return Figure(
         f"ticket-{name.replace(':', '-')}",
         f"One ticket of {name} pruning",
-        f"ε = {problem.epsilon:g}{seed}: {kept}. Proven error at most {certificate.error_upper:.6g}.",
+        f"ε = {problem.epsilon:g}{seed}: {kept}. Proven error at most {_rounded_up(certificate.error_upper)}.",
         f"A circle of input directions with {mask.kept_neurons} kept neurons, each bending the function at two "
         "opposite places. Beside it, the error of the ticket over all directions: it stays between -epsilon and "
         f"+epsilon and is greatest, {100 * abs(portrait.peaks[0, 1]):.1f} % of epsilon, at "
@@ -97,6 +98,12 @@ def ticket_figure(ticket: Ticket, certificate: Certificate, place: int) -> Figur
         _drawing(portrait, place, problem.epsilon, is_wide=True),
         _drawing(portrait, place, problem.epsilon, is_wide=False),
     )
+
+
+def _rounded_up(bound: float) -> str:
+    """Return six digits that are no less than the bound: rounded down, it would claim more than is proven."""
+    rounded = Decimal(bound).normalize(Context(prec=6, rounding=ROUND_CEILING))
+    return f"{rounded:f}"
 
 
 def _drawing(portrait: Portrait, place: int, epsilon: float, is_wide: bool) -> Drawing:

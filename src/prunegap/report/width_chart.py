@@ -71,7 +71,7 @@ def law_figure(panel: Panel, laws: Sequence[Law]) -> Figure:
     return Figure(
         f"laws-{stem(block)}",
         "Fitted laws and published bounds",
-        f"{setting(block)}. Solid: law with 95 % band. Dashed: bound of unknown constant, scaled to touch.",
+        f"{setting(block)}. Solid: law, 95 % band; two where undecided. Dashed: bound, scaled to touch.",
         "; ".join([*told, *bounds]) + ". Markers are the medians.",
         _drawing(panel, is_wide=True, laws=laws),
         _drawing(panel, is_wide=False, laws=laws),
@@ -218,7 +218,7 @@ def _between(block: Block, fit: Fit, steps: int = 48) -> list[float]:
     if len(inside) < 2:
         return []
     first, last = inside[0], inside[-1]
-    return [first * (last / first) ** (i / steps) for i in range(1, steps)]
+    return [first * (last / first) ** (i / steps) for i in range(steps + 1)]
 
 
 def _labels(panel: Panel, plot: Plot, places: Mapping[str, int], is_wide: bool, has_bounds: bool) -> Markup:

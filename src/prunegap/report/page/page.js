@@ -111,6 +111,12 @@ function table() {
     if (column.constant) agreed.push(column.constant([...values][0]));
     return false;
   }
+  // A bound is rounded upwards, or it would claim more than is proven.
+  function bound(value) {
+    if (value === null || value === 0) return value === null ? "–" : "0";
+    const unit = 10 ** (Math.floor(Math.log10(value)) - 5);
+    return (Math.ceil(value / unit) * unit).toPrecision(6);
+  }
   const columns = [
     { name: "d", key: (row) => raw(row, "dimension"), filter: "dimension", constant: (value) => `d = ${value}` },
     { name: "ε", key: (row) => raw(row, "epsilon"), filter: "error allowed, ε" },
@@ -120,8 +126,8 @@ function table() {
     { name: "seed", key: (row) => raw(row, "seed"), filter: "seed" },
     { name: "minimal width", key: (row) => row[at.lower], show: width },
     { name: "status", key: status, filter: "status" },
-    { name: "proven error of the ticket", key: (row) => row[at.error_upper] ?? Infinity,
-      show: (row) => (row[at.error_upper] === null ? "–" : row[at.error_upper].toPrecision(6)) },
+    { name: "error of the ticket, at most", key: (row) => row[at.error_upper] ?? Infinity,
+      show: (row) => bound(row[at.error_upper]) },
     { name: "seconds", key: (row) => row[at.seconds], show: (row) => row[at.seconds].toFixed(2) },
     { name: "why not closed", key: (row) => raw(row, "reason"), long: true },
   ].filter(isTold);
