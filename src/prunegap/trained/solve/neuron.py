@@ -27,7 +27,7 @@ def surgeon_order(problem: UnitProblem, keep: int) -> tuple[NDArray[np.int64], A
     rises: list[float] = []
     while alive.size > keep:
         costs = np.sum([state.costs() for state in states], axis=0)
-        batch = min(1 if alive.size <= ONE_BY_ONE else alive.size // 128, alive.size - keep)
+        batch = min(1 if alive.size <= ONE_BY_ONE else -(-alive.size // 128), alive.size - keep)
         worst = np.argsort(costs, kind="stable")[:batch]
         order += alive[worst].tolist()
         rises += costs[worst].tolist()

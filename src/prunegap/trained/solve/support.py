@@ -87,7 +87,7 @@ def allowed(scores: Array, kept: int, group: int) -> Bools:
         rank += rival > padded
         rank[:, :, place + 1 :] += rival == padded[:, :, place + 1 :]
     chosen = rank < kept
-    return np.asarray(chosen.reshape(rows, -1)[:, :inputs])
+    return np.asarray(chosen.reshape(rows, -1)[:, :inputs], dtype=np.bool_)
 
 
 def top(scores: Array, count: int) -> Bools:
@@ -98,7 +98,7 @@ def top(scores: Array, count: int) -> Bools:
     chosen = scores > threshold
     ties = np.flatnonzero(scores == threshold)
     chosen.flat[ties[: count - int(chosen.sum())]] = True
-    return chosen
+    return np.asarray(chosen, dtype=np.bool_)
 
 
 def top_mask(scores: Array, granularity: Granularity, count: int) -> Bools:

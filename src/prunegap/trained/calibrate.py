@@ -1,0 +1,225 @@
+"""Calibration: the moments of each layer, its inputs from the pruned model and its targets from the dense one.
+
+So each layer is asked to undo, as far as it can, the errors of the layers pruned before it. Layers that read the
+same tensor form a stage and are pruned from the same pass. Every fourth sample is held out to choose the ridge.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from prunegap.model.errors import BadInputError
+from prunegap.trained.layer import NORMS, Layer, input_rows, layers, output_rows, weight_matrix
+from prunegap.trained.solve.gram import Moments
+
+Batch = torch.Tensor | Sequence[Any] | Mapping[str, Any]
+
+HELD_OUT_EVERY = 4
+MOST_ROWS = 20_000
+"""Rows a layer's moments are taken from; the positions of a convolution are thinned to about that many."""
+
+
+class _ReachedError(Exception):
+    """Everything asked for has been seen: the rest of the forward pass is not needed."""
+
+
+@dataclass(frozen=True, eq=False)
+class LayerMoments:
+    """The moments of each group of a layer, on the rows to fit and on the rows held out (perhaps none)."""
+
+    fit: tuple[Moments, ...]
+    held: tuple[Moments, ...]
+
+    @property
+    def all(self) -> tuple[Moments, ...]:
+        """Return the moments over all rows."""
+        return tuple(a + b for a, b in zip(self.fit, self.held, strict=True))
+
+
+def run(model: nn.Module, batch: Batch) -> Any:
+    """Return model(batch): a tensor is the argument, a tuple or list the arguments, a mapping the named arguments."""
+    if isinstance(batch, torch.Tensor):
+        return model(batch)
+    return model(**batch) if isinstance(batch, Mapping) else model(*batch)
+
+
+class Calibration:
+    """The dense model, its batches, and the order in which it calls its layers.
+
+    `order` are the layers called, first call first; `stages` groups them by the tensor they read; `norms` maps a
+    layer without a bias to the batch norm that reads its output and can carry one. The model is only read. Raises
+    BadInputError for no batches, for a layer whose output is NaN or infinite (named) and for a model that fails on
+    the first batch.
+    """
+
+    def __init__(self, model: nn.Module, batches: Iterable[Batch]) -> None:
+        self.model = model
+        self.batches = list(batches)
+        if not self.batches:
+            raise BadInputError("calibration", "holds no batches", "give at least one batch of inputs")
+        self.order: list[str] = []
+        self.calls: dict[str, int] = {}
+        self.norms: dict[str, str] = {}
+        self._readers: dict[int, list[str]] = {}
+        self._plan()
+        self.stages = tuple(tuple(names) for names in self._readers.values())
+
+    def _plan(self) -> None:
+        made: dict[int, str] = {}
+        alive: list[torch.Tensor] = []  # an id is only unique while its tensor lives
+
+        def seen(name: str, module: nn.Module, given: tuple[Any, ...], result: Any) -> None:
+            alive.extend((given[0], result))
+            if isinstance(module, NORMS):
+                self.norms.setdefault(made.get(id(given[0]), ""), name)
+                return
+            if not torch.isfinite(result).all():
+                raise BadInputError(
+                    f"layer {name}", "gives NaN or infinite outputs in calibration", "mend its inputs or weights"
+                )
+            made[id(result)] = name
+            if name not in self.calls:
+                self.order.append(name)
+                self._readers.setdefault(id(given[0]), []).append(name)
+            self.calls[name] = self.calls.get(name, 0) + 1
+
+        found = layers(self.model)
+        watched = {name: m for name, m in self.model.named_modules() if name in found or isinstance(m, NORMS)}
+        with _evaluating(self.model), _hooked(watched, seen):
+            try:
+                run(self.model, self.batches[0])
+            except BadInputError:
+                raise
+            except Exception as error:
+                raise BadInputError(
+                    f"calibration batch 0 ({type(error).__name__}: {error})",
+                    "the model cannot be run on it",
+                    "give batches as the model's forward takes them, without labels",
+                ) from error
+        self.norms = {name: norm for name, norm in self.norms.items() if name in found and found[name].bias is None}
+
+    def chunks(self, most: int | None) -> tuple[tuple[str, ...], ...]:
+        """Return the stages merged into at most `most` runs of consecutive stages (None: as they are)."""
+        if most is None or most >= len(self.stages):
+            return self.stages
+        bounds = np.linspace(0, len(self.stages), max(most, 1) + 1).round().astype(int)
+        return tuple(
+            tuple(name for stage in self.stages[start:stop] for name in stage)
+            for start, stop in itertools.pairwise(bounds)
+        )
+
+    def moments(self, pruned: nn.Module, names: Sequence[str], seed: int = 0) -> dict[str, LayerMoments]:
+        """Return the moments of the named layers: inputs in `pruned`, outputs in the dense model.
+
+        Raises BadInputError, naming the layer, for inputs that are NaN or infinite or whose shapes differ from the
+        dense model's.
+        """
+        if not names:
+            return {}
+        mine, theirs = layers(self.model), layers(pruned)
+        sums = {name: _Split(theirs[name]) for name in names}
+        calls = {name: self.calls[name] for name in names}
+        offset = 0
+        for number, batch in enumerate(self.batches):
+            targets = _captured(self.model, {name: mine[name] for name in names}, calls, batch, outputs=True)
+            inputs = _captured(pruned, {name: theirs[name] for name in names}, calls, batch, outputs=False)
+            samples = 0
+            for place, name in enumerate(names):
+                for value, target in zip(inputs[name], targets[name], strict=True):
+                    generator = np.random.default_rng([seed, number, place])
+                    limit = -(-MOST_ROWS // (len(self.batches) * calls[name]))
+                    sums[name].add(name, value, target, offset, limit, generator)
+                    samples = max(samples, int(value.shape[0]))
+            offset += samples
+        return {name: split.result() for name, split in sums.items()}
+
+
+class _Split:
+    """The sums of one layer, every fourth sample apart."""
+
+    def __init__(self, layer: Layer) -> None:
+        self.layer = layer
+        groups, outputs, inputs = weight_matrix(layer).shape
+        self.parts = [[Moments.zeros(inputs, outputs) for _ in range(groups)] for _ in range(2)]
+
+    def add(
+        self,
+        name: str,
+        value: torch.Tensor,
+        target: torch.Tensor,
+        offset: int,
+        limit: int,
+        generator: np.random.Generator,
+    ) -> None:
+        if not torch.isfinite(value).all():
+            raise BadInputError(f"layer {name}", "reads NaN or infinite inputs in calibration", "mend the inputs")
+        goal = output_rows(self.layer, target)
+        positions = goal.shape[1]
+        wanted = max(1, limit // max(int(value.shape[0]), 1))
+        chosen = np.sort(generator.permutation(positions)[:wanted])
+        held = (np.arange(value.shape[0]) + offset) % HELD_OUT_EVERY == HELD_OUT_EVERY - 1
+        for side, samples in enumerate((~held, held)):
+            for start in range(0, int(samples.sum()), 64):
+                index = torch.from_numpy(np.flatnonzero(samples)[start : start + 64])
+                rows = input_rows(self.layer, value[index])[:, chosen].double().cpu().numpy()
+                outs = goal[index][:, chosen].double().cpu().numpy()
+                for group, moments in enumerate(self.parts[side]):
+                    moments.add(
+                        rows[:, :, group].reshape(-1, rows.shape[3]), outs[:, :, group].reshape(-1, outs.shape[3])
+                    )
+
+    def result(self) -> LayerMoments:
+        return LayerMoments(tuple(self.parts[0]), tuple(self.parts[1]))
+
+
+def _captured(
+    model: nn.Module, watched: Mapping[str, Layer], calls: Mapping[str, int], batch: Batch, outputs: bool
+) -> dict[str, list[torch.Tensor]]:
+    """Return the outputs (or inputs) of the watched layers, call by call; stops the pass at the last of them."""
+    kept: dict[str, list[torch.Tensor]] = {name: [] for name in watched}
+    left = sum(calls.values())
+
+    def seen(name: str, module: nn.Module, given: tuple[Any, ...], result: Any) -> None:
+        nonlocal left
+        kept[name].append((result if outputs else given[0]).detach().clone())
+        left -= 1
+        if left == 0:
+            raise _ReachedError
+
+    with _evaluating(model), _hooked(watched, seen), suppress(_ReachedError):
+        run(model, batch)
+    return kept
+
+
+@contextmanager
+def _hooked(watched: Mapping[str, nn.Module], seen: Any) -> Any:
+    handles = [
+        module.register_forward_hook(lambda module, given, result, name=name: seen(name, module, given, result))
+        for name, module in watched.items()
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Any:
+    """Run in eval mode without gradients; every module's mode is restored."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
