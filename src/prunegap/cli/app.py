@@ -7,12 +7,15 @@ from typing import Annotated
 
 import typer
 
+from prunegap.cli.ticket import ticket
+
 app = typer.Typer(
     help="What does structure cost? Proven minimal widths of neuron and weight pruning in random networks.",
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(ticket, name="ticket")
 
 
 def _version(wanted: bool) -> None:

@@ -1,15 +1,17 @@
 """Strong lottery tickets for whole trained networks: torch is imported here and in `trained` only."""
 
-from prunegap.nn.certificate import NetworkCertificate, certify_network, with_claim
+from prunegap.nn.budget import make_to_size
+from prunegap.nn.certificate import NetworkCertificate, certify_network, verify_claim, with_claim
 from prunegap.nn.construct import Impossible, Making, make_ticket
 from prunegap.nn.graph import Graph, InputSet, LayerShape, Step
-from prunegap.nn.measure import Measurement, measure_ticket
+from prunegap.nn.measure import Measurement, checked_inputs, measure_ticket, read_data
 from prunegap.nn.modules import GraphModule, dense
 from prunegap.nn.source import STREAM, SourceLayer
 from prunegap.nn.spec import read_target, target_of
 from prunegap.nn.target import LayerWeights, Target
 from prunegap.nn.ticket import NetworkTicket, TicketLayer, collapsed_module, masked_module
-from prunegap.nn.ticket_file import load, read_ticket, save_ticket
+from prunegap.nn.ticket_file import export_state, load, read_ticket, refuse_to_overwrite, save_ticket
+from prunegap.nn.tolerance import Share
 from prunegap.nn.trace import trace
 
 __all__ = [
@@ -24,21 +26,28 @@ __all__ = [
     "Measurement",
     "NetworkCertificate",
     "NetworkTicket",
+    "Share",
     "SourceLayer",
     "Step",
     "Target",
     "TicketLayer",
     "certify_network",
+    "checked_inputs",
     "collapsed_module",
     "dense",
+    "export_state",
     "load",
     "make_ticket",
+    "make_to_size",
     "masked_module",
     "measure_ticket",
+    "read_data",
     "read_target",
     "read_ticket",
+    "refuse_to_overwrite",
     "save_ticket",
     "target_of",
     "trace",
+    "verify_claim",
     "with_claim",
 ]

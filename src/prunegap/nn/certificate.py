@@ -121,6 +121,23 @@ def with_claim(ticket: NetworkTicket, target: Target, measurement: Measurement |
     return replace(ticket, claim=claim)
 
 
+def verify_claim(ticket: NetworkTicket, target: Target) -> NetworkCertificate:
+    """Return the certificate, proven anew; raises BadInputError where the ticket claims more than can be proven."""
+    proven = certify_network(ticket, target)
+    claimed, found = ticket.claim.get("certificate"), proven.as_object()
+    try:
+        if claimed is None:
+            raise BadInputError("the ticket", "claims nothing", "make it with prunegap ticket make")
+        pairs = [(float(claimed[name]), found[name]) for name in ("weight_error", "output_error", "output_drift")]
+        for name, bounds in found["layers"].items():
+            pairs += list(zip(map(float, claimed["layers"][name]), bounds, strict=True))
+    except (KeyError, TypeError, ValueError):
+        raise BadInputError("the ticket", "holds a malformed claim", "make it anew") from None
+    if claimed["inputs"] != str(ticket.inputs) or any(claim < bound * (1.0 - 1e-9) for claim, bound in pairs):
+        raise BadInputError("the ticket", "claims more than can be proven", "make it anew")
+    return proven
+
+
 def _first_bounds(inputs: InputSet, shape: tuple[int, ...]) -> _Bounds:
     zeros = torch.zeros(1, *shape, dtype=torch.float64)
     if inputs.kind == "box":

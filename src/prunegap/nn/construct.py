@@ -85,7 +85,7 @@ def make_ticket(
     seed: int = 0,
     *,
     width: int | None = None,
-    price: float = 1.0,
+    price: float = 2.0,
     inputs: InputSet | None = None,
     share: Share = Share.LAYERS,
     workers: int | None = None,

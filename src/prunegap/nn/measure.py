@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from prunegap.model.errors import BadInputError
 from prunegap.nn.graph import Graph, InputSet
@@ -97,3 +98,20 @@ def checked_inputs(inputs: ArrayLike, graph: Graph, allowed: InputSet) -> torch.
     if not inside:
         raise BadInputError(f"inputs with {found}", f"lie outside {allowed}", "scale them, or change --inputs")
     return data
+
+
+def read_data(path: Path | str) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """Return inputs x and classes y (or None) of a safetensors file; raises BadInputError for anything else."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        arrays = load_file(str(path))
+    except (OSError, SafetensorError) as error:
+        reason = str(error).splitlines()[0]
+        raise BadInputError(str(path), f"is no readable safetensors file ({reason})", "save x and y there") from None
+    if "x" not in arrays:
+        raise BadInputError(str(path), "holds no array x", 'use save_file({"x": inputs, "y": classes}, path)')
+    if not np.isfinite(arrays["x"]).all():
+        raise BadInputError(f"{path}: x", "holds NaN or infinite entries", "replace them")
+    return arrays["x"], arrays.get("y")

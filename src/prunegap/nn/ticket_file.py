@@ -98,6 +98,38 @@ def load(path: Path | str, form: str = "collapsed", dtype: torch.dtype = torch.f
     return FORMS[form](read_ticket(path), dtype)
 
 
+def export_state(path: Path | str, out: Path | str, form: str = "collapsed") -> int:
+    """Write the network in a ticket file as a float32 safetensors state and return how many arrays it has.
+
+    Where a layer is one-sided, `collapsed` uses the target's own names, NAME.weight and NAME.bias; a two-sided one
+    has NAME.weight_positive and NAME.weight_negative. `masked` has NAME.first, NAME.second and the constant input's.
+    """
+    from safetensors.numpy import save
+
+    network = load(path, form)
+    arrays = {}
+    for step, layer in zip(network.graph.layers, network.layers, strict=True):
+        for name, parameter in layer.named_parameters():
+            plain = {"positive": "weight"} if "negative" not in dict(layer.named_parameters()) else _TWO_SIDED
+            arrays[f"{step.name}.{plain.get(name, name)}"] = parameter.detach().numpy()
+    write_whole(Path(out), save(arrays))
+    return len(arrays)
+
+
+_TWO_SIDED = {"positive": "weight_positive", "negative": "weight_negative"}
+
+
+def refuse_to_overwrite(out: Path) -> None:
+    """Raise BadInputError for a place that cannot be written and for any file there that is not itself a ticket."""
+    if not out.parent.is_dir():
+        raise BadInputError(f"out {out}", f"{out.parent} is no directory", "create it first")
+    if out.exists():
+        try:
+            _undamaged_header(out.read_bytes())
+        except (OSError, BadInputError, _DamageError):
+            raise BadInputError(f"out {out}", "exists and is no ticket", "choose another name") from None
+
+
 class _DamageError(Exception):
     """What is wrong with the bytes of a file."""
 

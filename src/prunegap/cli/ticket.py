@@ -1,0 +1,262 @@
+"""`prunegap ticket`: strong tickets for whole trained networks. torch is imported when a command runs."""
+
+from __future__ import annotations
+
+import json as js
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from prunegap.model.errors import BadInputError
+
+if TYPE_CHECKING:
+    from prunegap.nn import Impossible, NetworkTicket
+
+ticket = typer.Typer(
+    help="Strong tickets for whole trained networks: a masked random network that computes what yours computes.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+State = Annotated[Path | None, typer.Option("--target", help="The target's safetensors state.")]
+Spec = Annotated[str, typer.Option(help='How the state is wired, for example "fc1 relu fc2".')]
+Data = Annotated[Path | None, typer.Option(help="A safetensors file: inputs x (n, ...) and maybe classes y (n,).")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of lines.")]
+File = Annotated[Path, typer.Argument(help="A ticket file.", show_default=False)]
+
+
+@ticket.command()
+def make(
+    state: Annotated[Path, typer.Argument(help="The target's safetensors state.", show_default=False)],
+    spec: Spec,
+    input_shape: Annotated[str, typer.Option("--input", help="Shape of one input, for example 784 or 1x28x28.")],
+    out: Annotated[Path, typer.Option(help="The ticket file to write.")],
+    epsilon: Annotated[float, typer.Option(help="Greatest error of a weight.")] = 0.01,
+    size_budget: Annotated[
+        float | None, typer.Option(help="Bits a weight the file may take; chooses epsilon.", show_default="none")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the random network.")] = 0,
+    width: Annotated[
+        int | None, typer.Option(help="Hidden neurons an input has.", show_default="as many as needed")
+    ] = None,
+    price: Annotated[float, typer.Option(help="What a path costs, in epsilon^2; 0 is most exact.")] = 2.0,
+    share: Annotated[
+        str, typer.Option(help="layers: small layers get less than epsilon; even: all the same.")
+    ] = "layers",
+    inputs: Annotated[str, typer.Option(help="The inputs certified: box:LOW:HIGH or ball:RADIUS.")] = "box:0:1",
+    data: Data = None,
+    json: Json = False,
+) -> None:
+    """Cut a ticket for a trained network out of a random one, certify it, and write it to one small file."""
+    nn = _nn()
+    nn.refuse_to_overwrite(out)
+    allowed = nn.InputSet.parse(inputs)
+    target = nn.read_target(state, spec, _shape(input_shape))
+    arrays = None if data is None else nn.read_data(data)
+    if arrays is not None:
+        nn.checked_inputs(arrays[0], target.graph, allowed)
+    began = time.perf_counter()
+    with _Progress() as progress:
+        options = {
+            "seed": seed, "width": width, "price": price, "share": nn.Share.parse(share), "inputs": allowed,
+            "progress": progress,
+        }  # fmt: skip
+        if size_budget is None:
+            making = nn.make_ticket(target, epsilon, **options)
+        else:
+            making = nn.make_to_size(target, size_budget, **options)
+    seconds = time.perf_counter() - began
+    if making.ticket is None:
+        print(js.dumps(_impossible_object(making.impossible)) if json else _impossible_lines(making.impossible))
+        return
+    measured = None if arrays is None else nn.measure_ticket(making.ticket, target, *arrays)
+    cut = nn.with_claim(making.ticket, target, measured)
+    size = nn.save_ticket(out, cut)
+    told = {"status": "found", **_as_object(cut, size), "seconds": seconds}
+    print(js.dumps(told) if json else f"found in {seconds:.1f} s: {out}\n{_lines(cut, size)}")
+
+
+@ticket.command()
+def show(file: File, json: Json = False) -> None:
+    """Show what a ticket file holds: its recipe, what it keeps, its claim and its size; digests are checked."""
+    cut = _nn().read_ticket(file)
+    size = file.stat().st_size
+    print(js.dumps(_as_object(cut, size)) if json else _lines(cut, size))
+
+
+@ticket.command()
+def verify(
+    file: File,
+    target: State = None,
+    spec: Spec = "",
+    data: Data = None,
+    json: Json = False,
+) -> None:
+    """Regenerate a ticket from its file; with --target and --spec prove its certificate again; --data measures."""
+    nn = _nn()
+    cut = nn.read_ticket(file)
+    told: dict[str, Any] = {"status": "undamaged"}
+    if target is not None:
+        network = nn.read_target(target, spec, cut.graph.input_shape)
+        nn.verify_claim(cut, network)
+        told["status"] = "verified"
+        if data is not None:
+            told["measured"] = nn.measure_ticket(cut, network, *nn.read_data(data)).as_object()
+    elif data is not None:
+        raise BadInputError("--data without --target", "leaves nothing to compare with", "give --target and --spec")
+    if json:
+        print(js.dumps(told))
+        return
+    words = "undamaged: every digest matches" if target is None else "verified: every digest and every proven bound"
+    print("\n".join([f"{file}: {words}", *_measured_lines(told.get("measured"))]))
+
+
+@ticket.command()
+def load(
+    file: File,
+    out: Annotated[Path, typer.Option(help="The safetensors state to write.")],
+    form: Annotated[str, typer.Option(help="collapsed: one layer a layer; masked: two random layers.")] = "collapsed",
+) -> None:
+    """Write a ticket's network as an ordinary safetensors state, in float32."""
+    count = _nn().export_state(file, out, form)
+    print(f"{out}: {count} arrays, {form}")
+
+
+def _nn() -> Any:
+    try:
+        import prunegap.nn as nn
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise BadInputError("prunegap ticket", "needs torch", "pip install 'prunegap[torch]'") from None
+    return nn
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    try:
+        sizes = tuple(int(size) for size in text.split("x"))
+    except ValueError:
+        sizes = ()
+    if not sizes or min(sizes) < 1:
+        raise BadInputError(f"input {text!r}", "must be sizes above 0 with x between", "use --input 1x28x28")
+    return sizes
+
+
+def _as_object(cut: NetworkTicket, size: int) -> dict[str, Any]:
+    count = cut.weight_count
+    layers = [
+        {
+            "name": step.name,
+            "weights": step.shape.weight_count,
+            "width": layer.source.width,
+            "scale": layer.source.scale,
+            "sides": len(layer.sides),
+            "kept_first": layer.kept[0],
+            "kept_second": layer.kept[1],
+            "bytes": len(layer.code),
+        }
+        for step in cut.graph.layers
+        for layer in [cut.layers[step.name]]
+    ]
+    return {
+        "seed": cut.seed,
+        "epsilon": cut.epsilon,
+        "inputs": str(cut.inputs),
+        "weights": count,
+        "kept_weights": cut.kept_weights,
+        "path_weights": cut.path_weights,
+        "bytes": size,
+        "bits_per_weight": 8.0 * size / count,
+        "layers": layers,
+        **cut.claim,
+    }
+
+
+def _lines(cut: NetworkTicket, size: int) -> str:
+    told = _as_object(cut, size)
+    count = cut.weight_count
+    lines = [
+        f"{count} weights in {len(told['layers'])} layers, seed {cut.seed}, epsilon {cut.epsilon:g}",
+        f"keeps {told['kept_weights'] / count:.3f} random weights a weight, both layers; "
+        f"{told['path_weights'] / count:.3f} if no two paths shared their first",
+        f"file {size} bytes, {told['bits_per_weight']:.2f} bits a weight: 1/{4 * count / size:.1f} of fp32, "
+        f"1/{2 * count / size:.1f} of fp16, 1/{count / size:.1f} of int8",
+    ]
+    lines += [
+        f"  {layer['name']}: {layer['weights']} weights, width {layer['width']}, scale {layer['scale']:g}, "
+        f"{layer['sides']} side{'s' * (layer['sides'] > 1)}, {8 * layer['bytes'] / layer['weights']:.2f} bits"
+        + _proven(cut.claim, layer["name"])
+        for layer in told["layers"]
+    ]
+    if proof := cut.claim.get("certificate"):
+        lines.append(f"proven on {proof['inputs']}: every output within {proof['output_error']:.4g} of the target's")
+    return "\n".join([*lines, *_measured_lines(cut.claim.get("measured"))])
+
+
+def _proven(claim: Any, name: str) -> str:
+    if "certificate" not in claim:
+        return ""
+    error, residual, norm = claim["certificate"]["layers"][name]
+    return f"; every weight within {error:.4g}, residual norm {residual:.4g} of {norm:.4g}"
+
+
+def _measured_lines(measured: dict[str, Any] | None) -> list[str]:
+    if measured is None:
+        return []
+    line = (
+        f"measured on {measured['count']} inputs: greatest error {measured['greatest_error']:.4g}, mean "
+        f"{measured['mean_error']:.4g}, same class {100 * measured['agreement']:.2f} %"
+    )
+    if measured["accuracy"] is not None:
+        line += f", accuracy {100 * measured['accuracy']:.2f} % (target {100 * measured['target_accuracy']:.2f} %)"
+    return [line]
+
+
+def _impossible_object(impossible: tuple[Impossible, ...]) -> dict[str, Any]:
+    layers = [
+        {"name": part.layer, "impossible": part.count, "weights": part.of, "width": part.width} for part in impossible
+    ]
+    return {"status": "impossible", "layers": layers}
+
+
+def _impossible_lines(impossible: tuple[Impossible, ...]) -> str:
+    lines = [
+        f"impossible: layer {part.layer}: {part.count} of {part.of} sums are met by no subset at width {part.width}, "
+        f"the first for input {part.first[1]}, weight {part.first[2]}"
+        for part in impossible
+    ]
+    return "\n".join([*lines, "nothing was written; allow a larger epsilon or a greater width"])
+
+
+class _Progress:
+    """A bar on a terminal, a line every ten seconds elsewhere, both on standard error."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+        self._said = time.monotonic()
+
+    def __enter__(self) -> _Progress:
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+            columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+            self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._task = self._bar.add_task("", total=None)
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def __call__(self, layer: str, done: int, total: int) -> None:
+        if self._bar is not None:
+            self._bar.update(self._task, completed=done, total=total, description=layer)
+        elif time.monotonic() - self._said >= 10.0:
+            self._said = time.monotonic()
+            print(f"{done} of {total} weights; in layer {layer}", file=sys.stderr, flush=True)
