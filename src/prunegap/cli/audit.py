@@ -12,15 +12,12 @@ from prunegap.study.row import Row
 from prunegap.study.second_opinion import Verdict
 
 SCHEMA = 1
-UNLIMITED = 1e9
-"""Seconds that stand for no limit."""
 
 
 def run(study: Path, sample: int, seed: int, time_limit: float, as_json: bool) -> int:
     """Audit and print; return 0, or 1 where something disagrees."""
-    limit = lists.time_limit(time_limit)
     with Counter() as counter:
-        found = audit(study, sample, seed, UNLIMITED if limit is None else limit, counter)
+        found = audit(study, sample, seed, lists.time_limit(time_limit), counter)
     print(json.dumps(as_object(found)) if as_json else as_text(study, found))
     return 1 if found.disagreements else 0
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prunegap.model.errors import BadInputError
+from prunegap.search.base import Budget
 from prunegap.study.merge import check_ticket
 from prunegap.study.row import Row
 from prunegap.study.second_opinion import Opinion, Verdict, second_opinion
@@ -54,13 +55,18 @@ class Audit:
 
 
 def audit(
-    directory: Path | str, sample: int = 20, seed: int = 0, seconds: float = 60.0, on_step: OnStep | None = None
+    directory: Path | str,
+    sample: int = 20,
+    seed: int = 0,
+    seconds: float | None = 60.0,
+    on_step: OnStep | None = None,
 ) -> Audit:
     """Check the whole database, every row's digest, every ticket, and the lower ends of `sample` rows.
 
-    Each of the sampled proofs may take `seconds`. Changes nothing. Raises DamagedError where the database itself is
-    damaged, BadInputError for a negative sample.
+    Each of the sampled proofs may take `seconds` (None: no limit). Changes nothing. Raises DamagedError where the
+    database itself is damaged, BadInputError for a negative sample or a time that is not above 0.
     """
+    Budget(seconds)
     if sample < 0:
         raise BadInputError(f"sample {sample}", "must be 0 or more", "use --sample 20")
     told = on_step or (lambda what, done, total: None)

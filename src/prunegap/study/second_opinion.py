@@ -32,6 +32,8 @@ FEW_MASKS = 2.0**18
 MASKS_AT_ONCE = 1 << 14
 MOST_COLUMNS = 20_000
 FIRST_INPUTS = 128
+UNLIMITED = 1e9
+"""Seconds that stand for no limit."""
 
 
 class Verdict(StrEnum):
@@ -52,18 +54,19 @@ class Opinion:
     seconds: float
 
 
-def second_opinion(problem: Problem, searches: tuple[str, ...], seconds: float) -> Opinion:
+def second_opinion(problem: Problem, searches: tuple[str, ...], seconds: float | None) -> Opinion:
     """Return whether an engine that is none of the `searches` also finds that `problem` holds no ticket.
 
-    Guarantees that "disagrees" rests on a mask with a certificate of error <= epsilon.
+    Guarantees that "disagrees" rests on a mask with a certificate of error <= epsilon. `seconds` None: no limit.
     """
     started = time.monotonic()
+    deadline = started + (UNLIMITED if seconds is None else seconds)
     if _mask_count(problem) <= FEW_MASKS:
-        engine, (verdict, detail) = "enumeration", _by_enumeration(problem, started + seconds)
+        engine, (verdict, detail) = "enumeration", _by_enumeration(problem, deadline)
     elif (search := _other_search(problem, searches)) is not None:
         engine, (verdict, detail) = search.name, _by_search(search, problem, seconds)
     else:
-        engine, (verdict, detail) = "highs", _by_highs(problem, started + seconds)
+        engine, (verdict, detail) = "highs", _by_highs(problem, deadline)
     return Opinion(engine, verdict, detail, time.monotonic() - started)
 
 
@@ -78,7 +81,7 @@ def _other_search(problem: Problem, searches: tuple[str, ...]) -> Search | None:
     return next((search for search in exact if search.name not in asked and search.refusal(problem) is None), None)
 
 
-def _by_search(search: Search, problem: Problem, seconds: float) -> tuple[Verdict, str]:
+def _by_search(search: Search, problem: Problem, seconds: float | None) -> tuple[Verdict, str]:
     outcome = search.search(problem, Budget(seconds))
     if outcome.status is Status.IMPOSSIBLE:
         return Verdict.AGREES, outcome.reason
