@@ -1,9 +1,15 @@
-"""Rows made up for the tests of tables and pictures."""
+"""Rows made up for the tests of tables, pictures and pages."""
+
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
 
 from prunegap.model.granularity import parse_granularity
 from prunegap.model.network import Readout
 from prunegap.study.cell import Cell
-from prunegap.study.row import Provenance, Row
+from prunegap.study.row import COLUMNS, Provenance, Row, values_of
+from prunegap.study.store import DATABASE, Store
 from prunegap.study.width import Effort
 
 Widths = dict[tuple[float, str], list[tuple[int, int | None]]]
@@ -32,3 +38,14 @@ GAP: Widths = {
     (0.02, "neuron"): closed(50, 60, 80),
 }
 """A gap that is visible."""
+
+
+def store_rows(directory: Path, made_up: Sequence[Row]) -> Path:
+    """Write rows that nobody measured into a new study, past the store's own checks; return its directory."""
+    with Store(directory):
+        pass
+    places = ", ".join("?" * len(COLUMNS))
+    with closing(sqlite3.connect(directory / DATABASE)) as connection, connection:
+        statement = f"INSERT INTO cells ({', '.join(COLUMNS)}) VALUES ({places})"
+        connection.executemany(statement, [values_of(row) for row in made_up])
+    return directory
