@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+from brute import BruteForce
 
 from prunegap.model.mask import Mask
 from prunegap.model.network import Matrix
@@ -86,6 +87,18 @@ class Threaded(Slow):
         return super().answer(problem, budget)
 
 
+class Paused(BruteForce):
+    """Brute force with a pause before every question."""
+
+    def _search(self, problem: Problem, deadline: Deadline, inputs: Matrix | None) -> Finding:
+        time.sleep(float(os.environ.get(PAUSE, "0")))
+        return super()._search(problem, deadline, inputs)
+
+
+def paused(problem: Problem) -> Search:
+    return Paused()
+
+
 def slow(problem: Problem) -> Search:
     return Slow()
 
@@ -100,3 +113,18 @@ def dying(problem: Problem) -> Search:
 
 def threaded(problem: Problem) -> Search:
     return Threaded()
+
+
+class Noted(Slow):
+    """Leaves a line for every question, with the process that was asked."""
+
+    name: ClassVar[str] = "noted"
+
+    def answer(self, problem: Problem, budget: Budget) -> Outcome:
+        with (Path(os.environ[ROOM]) / "asked").open("a") as file:
+            file.write(f"{os.getpid()} {problem.epsilon} {hash(problem.network.weights.tobytes())}\n")
+        return super().answer(problem, budget)
+
+
+def noted(problem: Problem) -> Search:
+    return Noted()

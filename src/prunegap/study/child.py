@@ -17,6 +17,7 @@ import traceback
 from multiprocessing.connection import Connection
 from typing import Any
 
+from prunegap.study.find import registered
 from prunegap.study.task import Task, perform
 from prunegap.study.width import Overseer
 
@@ -27,7 +28,6 @@ def main(talk: int, lifeline: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
     _die_with_parent(lifeline)
     os.dup2(2, 1)  # what a solver prints must not mix with what the parent's own command prints
-    importlib.import_module("prunegap.search.registry")  # takes a second, which is no cell's
     connection.send(("ready", os.getpid()))
     while True:
         try:
@@ -41,6 +41,9 @@ def main(talk: int, lifeline: int) -> None:
 def _run(connection: Connection) -> Any:
     while not isinstance(task := connection.recv(), Task):
         pass  # threads that were lent to the last cell too late
+    if task.choose is registered:
+        importlib.import_module("prunegap.search.registry")  # takes a second, which is no cell's
+    connection.send(("begun", None))
     threads = task.threads
 
     def current() -> int:

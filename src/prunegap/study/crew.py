@@ -9,6 +9,7 @@ is tried once more. Cores that have had no cell for a while are lent as threads 
 from __future__ import annotations
 
 import atexit
+import math
 import os
 import signal
 import subprocess
@@ -43,7 +44,14 @@ class ChildDiedError(Exception):
 
 
 class CannotStartError(RuntimeError):
-    """A child process died before it was ready for any cell."""
+    """A child process died before it was ready for any cell, of itself or, where `killed`, by a signal."""
+
+    def __init__(self, how: str, killed: bool) -> None:
+        super().__init__(f"a worker process ended before it was ready, {how}")
+        self.how, self.killed = how, killed
+
+    def __reduce__(self) -> tuple[type[CannotStartError], tuple[str, bool]]:
+        return type(self), (self.how, self.killed)
 
 
 class CrewClosedError(Exception):
@@ -81,16 +89,14 @@ class Child:
             self._connection.recv()
         except (EOFError, OSError):
             self.kill()
-            how = _ended(self.process.returncode)
-            raise CannotStartError(f"a worker process ended before it was ready, {how}") from None
+            raise CannotStartError(_ended(self.process.returncode), self.process.returncode < 0) from None
 
     def run(self, task: Task, threads: Callable[[], int]) -> Done:
         """Return the task's result, or what was proven when its time was up and the process was killed.
 
         Raises ChildDiedError, and whatever the task raises.
         """
-        known, start, lent = task.known, time.monotonic(), task.threads
-        patience = float("inf") if task.patience is None else task.patience
+        known, start, lent, patience = task.known, time.monotonic(), task.threads, START_SECONDS
         try:
             self._connection.send(task)
             while (left := start + patience - time.monotonic()) > 0.0:
@@ -100,9 +106,12 @@ class Child:
                         self._connection.send(now)
                     continue
                 kind, what = self._connection.recv()
-                if kind != "narrowed":
+                if kind == "begun":
+                    start, patience = time.monotonic(), math.inf if task.patience is None else task.patience
+                elif kind == "narrowed":
+                    known = what
+                else:
                     break
-                known = what
             else:
                 kind, what = "late", None
         except (EOFError, ConnectionError):
@@ -200,7 +209,7 @@ class Crew:
                     raise CrewClosedError
                 child = self._idle.pop() if self._idle else None
             if child is None:
-                child = Child()
+                child = _started()
         with self._lock:
             self._busy[place] = child
             closed = self._closed
@@ -222,6 +231,17 @@ class Crew:
                 return min(hint, self.cores)
             each, rest = divmod(self.cores, len(self._busy))
             return max(1, each + (list(self._busy).index(place) < rest))
+
+
+def _started() -> Child:
+    """Return a new child; one that is killed while it starts has cost no cell anything, so others may follow."""
+    for _ in range(ATTEMPTS):
+        try:
+            return Child()
+        except CannotStartError as error:
+            if not error.killed:
+                raise
+    return Child()
 
 
 _here: Crew | None = None
