@@ -93,7 +93,7 @@ class Calibration:
 
         found = layers(self.model)
         watched = {name: m for name, m in self.model.named_modules() if name in found or isinstance(m, NORMS)}
-        with _evaluating(self.model), _hooked(watched, seen):
+        with evaluating(self.model), _hooked(watched, seen):
             try:
                 run(self.model, self.batches[0])
             except BadInputError:
@@ -194,7 +194,7 @@ def _captured(
         if left == 0:
             raise _ReachedError
 
-    with _evaluating(model), _hooked(watched, seen), suppress(_ReachedError):
+    with evaluating(model), _hooked(watched, seen), suppress(_ReachedError):
         run(model, batch)
     return kept
 
@@ -213,7 +213,7 @@ def _hooked(watched: Mapping[str, nn.Module], seen: Any) -> Any:
 
 
 @contextmanager
-def _evaluating(model: nn.Module) -> Any:
+def evaluating(model: nn.Module) -> Any:
     """Run in eval mode without gradients; every module's mode is restored."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()

@@ -1,0 +1,259 @@
+"""One budget over many layers: measure what pruning each does to the output, then spend where it is cheap.
+
+Each layer (or group of units) is pruned alone, at a few keep_fractions, and the model's output error is measured. The
+errors add up to a good first order, so the plan takes, step by step, what costs least error for what it saves.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from prunegap.model.errors import BadInputError
+from prunegap.model.granularity import Granularity
+from prunegap.trained.calibrate import Calibration, evaluating, run
+from prunegap.trained.layer import layers, set_weight, weight_matrix
+from prunegap.trained.prune import shift_bias
+from prunegap.trained.prune_units import unit_problem
+from prunegap.trained.solve.neuron import surgeon_order
+from prunegap.trained.solve.registry import solve_weights
+from prunegap.trained.unit_groups import Group, reading_columns, remove_units
+
+KEEPS = (0.75, 0.5, 0.3, 0.15, 0.05)
+"""keep_fractions at which each layer is measured; 1 is known to cost nothing."""
+STEPS = 100
+"""Parts into which a layer's width is cut when the budget is spent."""
+LEAST = 1e-12
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Output error of the model against the keep_fraction of one layer, others dense; `keeps` ascending, last 1."""
+
+    keeps: tuple[float, ...]
+    errors: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if list(self.keeps) != sorted(set(self.keeps)) or len(self.keeps) != len(self.errors):
+            raise BadInputError(f"keep_fractions {self.keeps}", "must ascend, one error each", "sort them")
+
+    def at(self, keep: float) -> float:
+        """Return the error at a keep_fraction: the lower convex hull of the points, linear between them.
+
+        Below the least keep_fraction measured the last slope goes on. Convex, so a greedy plan is not trapped.
+        """
+        hull = _hull(np.array(self.keeps), np.array(self.errors))
+        if keep < hull[0, 0] and len(hull) > 1:
+            slope = (hull[1, 1] - hull[0, 1]) / (hull[1, 0] - hull[0, 0])
+            return float(hull[0, 1] + slope * (keep - hull[0, 0]))
+        return float(np.interp(keep, hull[:, 0], hull[:, 1]))
+
+
+def _hull(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    points: list[tuple[float, float]] = []
+    for point in zip(x.tolist(), y.tolist(), strict=True):
+        while len(points) > 1 and (points[-1][0] - points[-2][0]) * (point[1] - points[-2][1]) <= (
+            points[-1][1] - points[-2][1]
+        ) * (point[0] - points[-2][0]):
+            points.pop()
+        points.append(point)
+    return np.array(points)
+
+
+def allocate(
+    curves: Mapping[str, Curve],
+    cost: Callable[[Mapping[str, float]], float],
+    budget: float,
+    least: float = 0.0,
+    steps: int = STEPS,
+) -> dict[str, float]:
+    """Return keep_fractions with cost(keep_fractions) <= budget and a small sum of errors.
+
+    Greedy on marginal error per unit of cost saved; the last step is shortened to spend the budget. `cost` may count
+    parameters, FLOPs or a table's milliseconds, and must not rise when a fraction falls. No layer goes below `least`.
+    Raises BadInputError where even that costs more than the budget.
+    """
+    keep = dict.fromkeys(curves, 1.0)
+    grid = {name: np.linspace(1.0, least, steps + 1) for name in curves}
+    place = dict.fromkeys(curves, 0)
+    now = cost(keep)
+    while now > budget:
+        best: tuple[float, float, str, int] | None = None
+        for name, curve in curves.items():
+            ahead = _next_saving(name, keep, grid[name], place[name], cost, now)
+            if ahead is None:
+                continue
+            step, after = ahead
+            rise = max(curve.at(float(grid[name][step])) - curve.at(keep[name]), 0.0) + LEAST
+            price = rise / (now - after)
+            if best is None or price < best[0]:
+                best = (price, after, name, step)
+        if best is None:
+            raise BadInputError(
+                f"budget {budget:g}", f"is below what is left at keep_fraction {least:g}: {now:g}", "raise the budget"
+            )
+        _, after, name, step = best
+        place[name], before = step, keep[name]
+        keep[name] = float(grid[name][step])
+        if after <= budget:
+            keep[name] = _largest(name, keep, before, cost, budget)
+        now = cost(keep)
+    return keep
+
+
+def _next_saving(
+    name: str,
+    keep: Mapping[str, float],
+    grid: NDArray[np.float64],
+    place: int,
+    cost: Callable[[Mapping[str, float]], float],
+    now: float,
+) -> tuple[int, float] | None:
+    """Return the next step at which this layer saves anything, and the cost then (a table may have plateaus)."""
+    for step in range(place + 1, grid.size):
+        after = cost({**keep, name: float(grid[step])})
+        if after < now:
+            return step, after
+    return None
+
+
+def _largest(
+    name: str,
+    keep: Mapping[str, float],
+    upper: float,
+    cost: Callable[[Mapping[str, float]], float],
+    budget: float,
+) -> float:
+    """Return, to one part in a million, the largest keep_fraction of one layer that still fits the budget."""
+    low = keep[name]
+    while upper - low > 1e-6:
+        middle = (low + upper) / 2
+        low, upper = (middle, upper) if cost({**keep, name: middle}) <= budget else (low, middle)
+    return low
+
+
+def output_of(model: nn.Module, batch: Any) -> torch.Tensor:
+    """Return the first floating-point tensor of the model's output, samples first, flattened to (samples, values)."""
+    result = run(model, batch)
+    while not isinstance(result, torch.Tensor):
+        result = next(iter(result.values())) if isinstance(result, Mapping) else result[0]
+    return result.detach().double().flatten(1)
+
+
+class OutputError:
+    """Mean squared difference of the outputs over their energy around the mean, on up to `most` batches."""
+
+    def __init__(self, calibration: Calibration, most: int = 4) -> None:
+        self.batches = calibration.batches[:most]
+        with evaluating(calibration.model):
+            self.targets = [output_of(calibration.model, batch) for batch in self.batches]
+        together = torch.cat(self.targets)
+        self.energy = float(((together - together.mean(0)) ** 2).sum()) or 1.0
+
+    def __call__(self, model: nn.Module) -> float:
+        """Return the relative squared error of a model's outputs."""
+        with evaluating(model):
+            pairs = zip(self.batches, self.targets, strict=True)
+            return float(sum(((output_of(model, b) - t) ** 2).sum() for b, t in pairs)) / self.energy
+
+
+def weight_curves(
+    calibration: Calibration,
+    granularity: Granularity,
+    keeps: Sequence[float] = KEEPS,
+    solver: str = "second_order",
+) -> dict[str, Curve]:
+    """Return each layer's curve: the layer pruned alone at each keep_fraction the granularity allows."""
+    measure, curves = OutputError(calibration), {}
+    moments = calibration.moments(calibration.model, calibration.order)
+    for name in calibration.order:
+        points = {1.0: 0.0}
+        for keep in keeps:
+            trial = copy.deepcopy(calibration.model)
+            layer = layers(trial)[name]
+            free = layer.bias is not None or name in calibration.norms
+            matrix = np.array(
+                [
+                    solve_weights(part.quadratic(weights, free), granularity, keep, solver).weights
+                    for part, weights in zip(moments[name].all, weight_matrix(layer), strict=True)
+                ]
+            )
+            set_weight(layer, matrix)
+            shift_bias(trial, calibration, name, moments[name], matrix)
+            points[keep] = measure(trial)
+        curves[name] = Curve(tuple(sorted(points)), tuple(points[keep] for keep in sorted(points)))
+    return curves
+
+
+def unit_curves(
+    calibration: Calibration, groups: Sequence[Group], keeps: Sequence[float] = KEEPS
+) -> dict[str, Curve]:
+    """Return each group's curve: its units removed in the surgeon's order, its readers repaired, all else dense.
+
+    Groups no reader of which can be hooked are left out: nothing is known about them.
+    """
+    measure, curves = OutputError(calibration), {}
+    found = {name: layer for name, layer in layers(calibration.model).items() if name in calibration.calls}
+    for group in groups:
+        reads = reading_columns(group, found)
+        if not reads:
+            continue
+        moments = calibration.moments(calibration.model, tuple(reads))
+        problem = unit_problem(calibration.model, calibration, moments, reads)
+        order, _ = surgeon_order(problem, max(1, round(min(keeps) * group.units)))
+        points = {1.0: 0.0}
+        for count in sorted({max(1, round(keep * group.units)) for keep in keeps} - {group.units}):
+            kept = np.ones(group.units, dtype=np.bool_)
+            kept[order[: group.units - count]] = False
+            trial = copy.deepcopy(calibration.model)
+            for name, weights in zip(reads, problem.repair(kept), strict=True):
+                set_weight(layers(trial)[name], weights[None])
+                shift_bias(trial, calibration, name, moments[name], weights[None])
+            remove_units(trial, group, kept)
+            points[count / group.units] = measure(trial)
+        curves[group.name] = Curve(tuple(sorted(points)), tuple(points[keep] for keep in sorted(points)))
+    return curves
+
+
+def weight_cost(model: nn.Module, names: Sequence[str]) -> Callable[[Mapping[str, float]], float]:
+    """Return the count of weights kept in the named layers, as a function of their keep_fractions."""
+    sizes = {name: layers(model)[name].weight.numel() for name in names}
+    return lambda keep: sum(size * keep.get(name, 1.0) for name, size in sizes.items())
+
+
+def unit_counts(groups: Sequence[Group], keep: Mapping[str, float]) -> dict[str, int]:
+    """Return how many units each group keeps: its keep_fraction of them, rounded down, at least 1."""
+    return {g.name: max(1, int(keep.get(g.name, 1.0) * g.units + 1e-9)) for g in groups}
+
+
+def unit_cost(
+    model: nn.Module, groups: Sequence[Group], names: Collection[str] | None = None
+) -> Callable[[Mapping[str, float]], float]:
+    """Return the count of parameters that a shrunk model has, as a function of the groups' keep_fractions.
+
+    `names` restricts the count to those parameters. Exact: a tensor's size is the product over its dimensions of what
+    every group leaves there. Buffers not counted.
+    """
+    shapes = {n: tuple(value.shape) for n, value in model.named_parameters() if names is None or n in names}
+    places = [
+        (g.name, m.parameter, m.dim, int(np.asarray(m.indices).shape[1]), g.units)
+        for g in groups
+        for m in g.members
+        if m.parameter in shapes
+    ]
+
+    def parameters(keep: Mapping[str, float]) -> float:
+        counts = unit_counts(groups, keep)
+        left = {name: list(shape) for name, shape in shapes.items()}
+        for group, name, dim, each, units in places:
+            left[name][dim] -= each * (units - counts[group])
+        return float(sum(np.prod(sizes) for sizes in left.values()))
+
+    return parameters
