@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 
 from prunegap.cli import lists
@@ -43,7 +44,9 @@ def _number(statement: Statement, d: int, e: float) -> float | None:
 
 
 def _growth(statement: Statement, d: int, e: float) -> float | None:
-    return None if statement.shape is None or e >= 1.0 else statement.shape(d, e)
+    """Return the function inside O() or Omega(); None where there is none or a double cannot hold it."""
+    growth = math.inf if statement.shape is None or e >= 1.0 else statement.shape(d, e)
+    return growth if math.isfinite(growth) else None
 
 
 def _as_object(statement: Statement, d: int, e: float) -> dict[str, object]:

@@ -69,10 +69,11 @@ def compare(observations: Sequence[Observation], resamples: int = RESAMPLES, see
         return Comparison(log, power, None, None, f"comparing laws takes at least {LEAST_SEEDS} seeds")
     gain = f"{held_out.gain:.3g} ({held_out.low:.3g} to {held_out.high:.3g})"
     measure = f"gain of the power law in log-likelihood per seed left out: {gain}"
-    return Comparison(log, power, held_out, _preferred(held_out), measure)
+    return Comparison(log, power, held_out, preferred_by(held_out), measure)
 
 
-def _preferred(held_out: HeldOut) -> Family | None:
+def preferred_by(held_out: HeldOut) -> Family | None:
+    """Return the family that a gain on seeds left out speaks for, or None where it decides nothing."""
     if abs(held_out.gain) * held_out.seeds < LEAST_GAIN or held_out.low <= 0.0 <= held_out.high:
         return None
     return Family.POWER if held_out.gain > 0.0 else Family.LOG

@@ -166,5 +166,10 @@ def _aligned() -> Statement:
     return Statement(
         "aligned neurons and a subset sum of their strengths", "upper", "neuron", "O(ε^-(d-1) log(1/ε)^d), d fixed",
         "either initialisation, any readout; rests on random subset sum, whose constant is unknown", f"{OWN}, U",
-        shape=lambda d, e: e ** (1.0 - d) * math.log(1.0 / e) ** d,
+        shape=_aligned_shape,
     )  # fmt: skip
+
+
+def _aligned_shape(dimension: int, epsilon: float) -> float:
+    logarithm = (dimension - 1) * -math.log(epsilon) + dimension * math.log(-math.log(epsilon))
+    return math.exp(logarithm) if logarithm < 709.0 else math.inf

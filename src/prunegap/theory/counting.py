@@ -16,8 +16,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 
 def separable_choices(dimension: int) -> float:
     """Return log(d + 1): a neuron keeps one of its weights or none."""
@@ -46,7 +44,8 @@ def log_cap(dimension: int, chord: float) -> float:
     if share > 1e-280:
         return math.log(share / 2.0)
     # I_x(a, 1/2) <= x^a / (a B(a, 1/2) sqrt(1 - x)), for shares below the smallest double.
-    return float(a * np.log(square) - math.log(a) - betaln(a, 0.5) - 0.5 * math.log1p(-square)) - math.log(2.0)
+    log_square = 2.0 * math.log(chord) + math.log1p(-(chord**2) / 4.0)
+    return float(a * log_square - math.log(a) - betaln(a, 0.5) - 0.5 * math.log1p(-square)) - math.log(2.0)
 
 
 def counting_width(dimension: int, epsilon: float, choices: float, doubt: float = 0.5) -> int:
