@@ -144,7 +144,10 @@ def _groups(labels: Propagation) -> tuple[Group, ...]:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Place:
-    """One dimension of one tensor: unit units[k] owns indices[starts[k] : starts[k] + counts[k]]."""
+    """One dimension of one tensor: unit units[k] owns indices[starts[k] : starts[k] + counts[k]].
+
+    `layers` tells the factors of a product apart, which may have equal counts (4 heads of 4).
+    """
 
     name: str
     dim: int
@@ -152,6 +155,7 @@ class _Place:
     indices: NDArray[np.int64]
     starts: NDArray[np.int64]
     counts: NDArray[np.int64]
+    layers: NDArray[np.int64]
 
 
 def _owners(label: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:
@@ -161,15 +165,16 @@ def _owners(label: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:
     owner, index = pairs // size, pairs % size
     owner, index = owner[owner > 0], index[owner > 0]
     units, starts, counts = np.unique(owner, return_index=True, return_counts=True)
-    return units, index, starts, counts
+    present, first = np.unique(label, return_index=True)
+    return units, index, starts, counts, first[present > 0] // size
 
 
 def _alike(places: Sequence[_Place], count: int) -> NDArray[np.int64]:
     """A number for each unit, equal for units with equal signatures."""
     kind = np.zeros(count, dtype=np.int64)
     for place in places:
-        span = int(place.counts.max()) + 1
-        _, inverse = np.unique(kind[place.units] * span + place.counts, return_inverse=True)
+        seen = np.stack([kind[place.units], place.counts, place.layers])
+        _, inverse = np.unique(seen, axis=1, return_inverse=True)
         kind[place.units] = int(kind.max()) + 1 + inverse
     return kind
 
@@ -208,8 +213,8 @@ def round_keep(
 ) -> dict[str, NDArray[np.bool_]]:
     """Raise kept widths to the next multiple of `multiple` indices (8: what vector units and tensor cores like).
 
-    Removed units come back in the order of `scores` (largest first; else in index order). A unit of s indices, say
-    a head of 64, counts s, so heads need no rounding.
+    Removed units come back in the order of `scores` (largest first; else in index order). A unit that owns a run of s
+    neighbouring indices, say a head of 64, counts s, so heads need no rounding.
     """
     if multiple < 1:
         raise BadInputError(f"multiple={multiple}", "is not positive", "use 1 for no rounding")
@@ -218,10 +223,16 @@ def round_keep(
     for group in structure.groups:
         if group.name in out:
             mask = out[group.name]
-            step = multiple // np.gcd(multiple, min(m.indices.shape[1] for m in group.members))
+            step = multiple // np.gcd(multiple, _run(group))
             wanted = min(group.units, int(-(-int(mask.sum()) // step) * step))
             score = np.zeros(group.units) if scores is None else np.asarray(scores[group.name], dtype=np.float64)
             back = np.flatnonzero(~mask)
             back = back[np.argsort(-score[back], kind="stable")][: wanted - int(mask.sum())]
             mask[back] = True
     return out
+
+
+def _run(group: Group) -> int:
+    """The shortest run of neighbouring indices that one unit owns in a layer's weight: 64 for a head, 1 for a channel."""
+    weights = [m for m in group.members if m.role != "along"] or group.members
+    return min(int(np.argmax(np.r_[np.diff(m.indices[0]) != 1, True])) + 1 for m in weights)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,10 +12,26 @@ from prunegap.trained.structure.labels import Dims, Propagation, plain, rule, un
 
 
 def _viewed(p: Propagation, x: Dims, shape: tuple[int, ...]) -> Dims:
-    reason = f"its units do not form a rectangle in the view of {p.where}"
-    labels = p.units.reshape(x.labels, x.shape, shape, reason)
-    every = all(z for label, z in zip(x.labels, x.zero, strict=True) if label is not None)
-    return Dims(shape, labels, [every] * len(shape))
+    reason, out = f"its units do not form a rectangle in the view of {p.where}", plain(shape)
+    for i, i_end, j, j_end in _blocks(x.shape, shape):
+        labels = [p.units.resolve(label) for label in x.labels[i:i_end]]
+        if any(label is not None for label in labels):
+            zero = all(z for label, z in zip(labels, x.zero[i:i_end], strict=True) if label is not None)
+            merged = p.units.merge(labels, x.shape[i:i_end])
+            out.labels[j:j_end] = p.units.split(merged, shape[j:j_end], reason) if j_end - j > 1 else [merged]
+            out.zero[j:j_end] = [zero] * (j_end - j)
+    return out
+
+
+def _blocks(old: Sequence[int], new: Sequence[int]) -> Iterator[tuple[int, int, int, int]]:
+    """The finest ranges old[i:i_end], new[j:j_end] that hold the same entries on both sides of a view."""
+    i, j = len(old), len(new)
+    while i > 0 and j > 0:
+        i_end, j_end = i, j
+        i, j = i - 1, j - 1
+        while (a := math.prod(old[i:i_end])) != (b := math.prod(new[j:j_end])):
+            i, j = (i - 1, j) if a < b else (i, j - 1)
+        yield i, i_end, j, j_end
 
 
 @rule("view", "reshape", "_unsafe_view", "flatten", "unflatten", "reshape_as", "view_as", "unsqueeze", "squeeze")

@@ -9,7 +9,6 @@ unit numbers, 0 for "never removed"; None is a label of zeros.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -190,22 +189,6 @@ class Units:
             if label is not None:
                 out[: len(label), start : start + size] = label
             start += size
-        return out
-
-    def reshape(self, labels: Sequence[Label], old: Sequence[int], new: Sequence[int], reason: str) -> list[Label]:
-        """Labels after a view: dimensions between two boundaries that both shapes share are merged, then split."""
-        out: list[Label] = [None] * len(new)
-        i, j = len(old), len(new)
-        while i > 0 and j > 0:
-            i0, j0 = i - 1, j - 1
-            while (a := math.prod(old[i0:i])) != (b := math.prod(new[j0:j])):
-                i0, j0 = (i0 - 1, j0) if a < b else (i0, j0 - 1)
-            if (i - i0, j - j0) == (1, 1):
-                out[j0] = labels[i0]
-            elif any(label is not None for label in labels[i0:i]):
-                merged = self.merge([self.resolve(label) for label in labels[i0:i]], old[i0:i])
-                out[j0:j] = self.split(merged, new[j0:j], reason)
-            i, j = i0, j0
         return out
 
 
