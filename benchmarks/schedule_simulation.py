@@ -3,8 +3,8 @@
     python benchmarks/schedule_simulation.py
 
 Measured: the real driver, store and all, with workers that hand every cell back unmeasured, 1,000 in flight. That
-cost is what limits one driver: it takes results in one after the other. Measured too, where Dask is installed, is what the
-Dask scheduler and client add, on a cluster of one worker in this machine with empty tasks.
+cost is what limits one driver: it takes results in one after the other. Measured too, where Dask is installed, is
+what the Dask scheduler and client add, on a cluster of one worker in this process with empty tasks.
 
 Simulated: cells of every question cost what the model guesses times a log-normal factor (sigma 0.7, as seeds spread
 in docs/studies/neuron-width.md), at most the time limit. The driver hands out by estimates that know the question and
@@ -135,8 +135,8 @@ def main() -> None:
     dask = dask_seconds(2000)
     print("Dask: not installed" if dask is None else f"Dask scheduler, worker and client: {1e3 * dask:.2f} ms a cell")
     driver = wall + (dask or 0.0)
-    print(f"one driver takes in {1.0 / driver:.0f} cells a second: {options.workers} workers are busy with cells of")
-    print(f"{driver * options.workers:.2g} s and more\n")
+    busy_from = driver * options.workers
+    print(f"one driver takes in {1.0 / driver:.0f} cells a second, enough for cells of {busy_from:.2g} s and more\n")
     cells = grid((1, 2, 3, 4), (0.2, 0.1, 0.05, 0.02, 0.01, 0.005), (Weight(), Neuron()), seeds=range(1000))
     spread = np.exp(np.random.default_rng(0).normal(0.0, 0.7, len(cells)))
     costs = np.minimum(LIMIT, spread * [guessed_seconds(cell) for cell in cells])

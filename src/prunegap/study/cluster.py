@@ -25,6 +25,8 @@ CONNECT_SECONDS = 6.0
 """Seconds that a scheduler may take to answer."""
 RETURN_SECONDS = 120.0
 """Seconds that a scheduler which went away, and its workers, may take to come back."""
+WORKERS_SECONDS = 30.0
+"""Seconds that the first worker may take to appear at a scheduler which answers."""
 LOOK_SECONDS = 5.0
 """Seconds between two counts of the workers."""
 
@@ -35,8 +37,8 @@ class Cluster(Workers):
 
     Every cell runs in a child process of the worker, so time limits stop native code there too, and a worker with
     several threads lends those that are free to the cells still running. Raises BadInputError where `distributed` is
-    not installed, where the scheduler does not answer within 6 s or has no workers, and where a worker has another
-    version of prunegap or none.
+    not installed, where the scheduler does not answer within 6 s or has no worker within 30 s more, and where a
+    worker has another version of prunegap or none.
     """
 
     name = "dask"
@@ -122,8 +124,7 @@ class Cluster(Workers):
                 f"cluster {self.address}", f"does not answer ({told})", "start it with: dask scheduler"
             ) from None
         try:
-            self._threads = _threads(client)
-            _refuse_without_workers(self.address, self._threads)
+            self._threads = _first_workers(self.address, client)
             _refuse_other_versions(client)
         except BaseException:
             with _Quiet():
@@ -168,9 +169,14 @@ def _threads(client: Any) -> dict[str, int]:
         return {str(worker): int(threads) for worker, threads in client.nthreads().items()}
 
 
-def _refuse_without_workers(address: str, threads: dict[str, int]) -> None:
-    if not threads:
-        raise BadInputError(f"cluster {address}", "has no workers", f"start some with: dask worker {address}")
+def _first_workers(address: str, client: Any) -> dict[str, int]:
+    """Return the threads of the workers as soon as there are any."""
+    end = time.monotonic() + WORKERS_SECONDS
+    while not (threads := _threads(client)):
+        if time.monotonic() > end:
+            raise BadInputError(f"cluster {address}", "has no workers", f"start some with: dask worker {address}")
+        time.sleep(0.2)
+    return threads
 
 
 def _refuse_other_versions(client: Any) -> None:
