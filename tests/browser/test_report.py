@@ -265,6 +265,15 @@ def test_no_two_labels_of_a_picture_overlap(page: webdriver.Chrome) -> None:
         assert overlapping == []
 
 
+def test_every_line_of_a_table_has_its_headings(page: webdriver.Chrome) -> None:
+    ragged = page.execute_script(
+        """return [...document.querySelectorAll('table')].filter((table) =>
+             !table.caption || [...table.rows].some((row) => row.cells.length !== table.rows[0].cells.length)
+             || [...table.rows[0].cells].some((cell) => cell.scope !== 'col')).length"""
+    )
+    assert ragged == 0
+
+
 def test_landmarks_labels_and_headings(page: webdriver.Chrome) -> None:
     assert [_shown(page, tag) for tag in ("header", "main", "footer", "h1")] == [1, 1, 1, 1]
     unnamed = page.execute_script(

@@ -16,15 +16,7 @@ from prunegap.report.width_chart import Law
 from prunegap.study.row import Row
 from prunegap.study.summary import Block
 
-COLUMNS = (
-    "granularity",
-    "law for the median width",
-    "a",
-    "b",
-    "exponent q",
-    "cells closed, open, censored",
-    "chosen",
-)
+COLUMNS = ("granularity", "median width", "preferred", "a", "b", "q", "cells")
 
 
 MOST_WORK = 1_000_000

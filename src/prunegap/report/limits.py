@@ -23,7 +23,7 @@ def limits(rows: Sequence[Row], blocks: Sequence[Block]) -> list[str]:
     if counts[WidthStatus.OPEN]:
         said.append(
             f"{_cells(counts[WidthStatus.OPEN])} open: the minimal width lies in the interval shown; "
-            "measure again with a larger --time-limit to narrow it."
+            "measure again with a larger time limit to narrow it."
         )
     if counts[WidthStatus.CENSORED]:
         said.append(

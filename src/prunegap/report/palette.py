@@ -75,6 +75,7 @@ def rules(pick: Callable[[str, str], str]) -> str:
     for i, style in enumerate(STYLES):
         mark, letters = pick(style.mark, style.dark), pick(style.letters, style.dark)
         said.append(f"svg .f{i}{{fill:{mark}}}svg .s{i}{{stroke:{mark};fill:none}}svg .t{i}{{fill:{letters}}}")
+    said.append(f"svg .hollow{{fill:{pick(*PAPER)}}}")
     return "".join(said)
 
 

@@ -112,8 +112,8 @@ def _drawing(portrait: Portrait, place: int, epsilon: float, is_wide: bool) -> D
         plot = Plot(Scale(-180, 180, 318, width - 14), Scale(-1.5, 1.5, height - 56, 40))
         circle = _circle(portrait, place, 118, 142, 84)
     else:
-        width, height = 330.0, 500.0
-        plot = Plot(Scale(-180, 180, 46, width - 14), Scale(-1.5, 1.5, height - 56, 292))
+        width, height = 330.0, 520.0
+        plot = Plot(Scale(-180, 180, 46, width - 14), Scale(-1.5, 1.5, height - 56, 312))
         circle = _circle(portrait, place, width / 2, 122, 84)
     ticks = [(-1.0, f"−{epsilon:g}"), (0.0, "0"), (1.0, f"+{epsilon:g}")]
     angles = [(-180.0, "−180°"), (-90.0, "−90°"), (0.0, "w*"), (90.0, "90°"), (180.0, "180°")]

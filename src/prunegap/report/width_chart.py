@@ -126,12 +126,7 @@ def _granularity(panel: Panel, name: str, plot: Plot, place: int, has_lines: boo
     seeds = [point for point in panel.seeds if point["granularity"] == name]
     medians = [point for point in panel.medians if point["granularity"] == name]
     radius = 4.2 if has_lines else 3.6
-    shapes = [
-        marker(
-            STYLES[place].marker, plot.x(point["inverse"]), plot.y(_middle(point)), radius, class_=f"f{place} halo"
-        )
-        for point in medians
-    ]
+    shapes = [shape for point in medians for shape in _markers(point, plot, place, radius)]
     lines = _medians(medians, plot, place) if has_lines else []
     return element(
         "g",
@@ -139,6 +134,15 @@ def _granularity(panel: Panel, name: str, plot: Plot, place: int, has_lines: boo
         element("g", *lines, *shapes, class_="medians"),
         class_=f"g{place}",
     )
+
+
+def _markers(point: Point, plot: Plot, place: int, radius: float) -> list[Markup]:
+    """Return the marker of a median that is known, or hollow ones at the ends it is known to lie between."""
+    x, name = plot.x(point["inverse"]), STYLES[place].marker
+    if point["low"] == point["high"]:
+        return [marker(name, x, plot.y(point["low"]), radius, class_=f"f{place} halo")]
+    ends = [point["low"]] if point["high"] is None else [point["low"], point["high"]]
+    return [marker(name, x, plot.y(end), radius, class_=f"s{place} hollow", stroke_width="1.8") for end in ends]
 
 
 def _middle(point: Point) -> float:
