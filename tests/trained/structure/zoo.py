@@ -202,7 +202,8 @@ def mlp() -> nn.Module:
 def cnn() -> nn.Module:
     return nn.Sequential(
         nn.Conv2d(3, 10, 3, padding=1), nn.BatchNorm2d(10), nn.ReLU(inplace=True), nn.MaxPool2d(2),
-        nn.Conv2d(10, 14, 3, padding=1, bias=False), nn.BatchNorm2d(14), nn.ELU(), nn.Flatten(), nn.Linear(14 * 16, 5),
+        nn.Conv2d(10, 14, 3, padding=1, bias=False), nn.BatchNorm2d(14), nn.ELU(),
+        nn.Flatten(), nn.Linear(14 * 16, 5),
     )  # fmt: skip
 
 

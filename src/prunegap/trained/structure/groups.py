@@ -233,6 +233,6 @@ def round_keep(
 
 
 def _run(group: Group) -> int:
-    """The shortest run of neighbouring indices that one unit owns in a layer's weight: 64 for a head, 1 for a channel."""
+    """The shortest run of neighbouring indices that a unit owns in a weight: 64 for a head, 1 for a channel."""
     weights = [m for m in group.members if m.role != "along"] or group.members
     return min(int(np.argmax(np.r_[np.diff(m.indices[0]) != 1, True])) + 1 for m in weights)
