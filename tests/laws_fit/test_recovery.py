@@ -71,3 +71,21 @@ def test_the_interval_of_a_mean_is_students() -> None:
     spread = float(np.std(means))
     assert spread * stretch(8) * 1.959964 == pytest.approx(2.364624 * values.std(ddof=1) / np.sqrt(8), rel=0.01)
     assert np.isnan(stretch(1))
+
+
+@pytest.mark.parametrize("name", ["log", "power", "offset 0"])
+def test_one_newton_step_gives_the_intervals_of_whole_fits(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    truth, dimensions = CASES.get(name, (Truth(0.0, 3.0, 1.0, 0.5, limits=(60.0, 400.0)), (2, 3)))
+    observations = simulate(truth, dimensions, EPSILONS, 60, 3)
+    fast = fit(observations, truth.family, 200)
+    monkeypatch.setattr("prunegap.laws.fit.MANY_SEEDS", 10_000)
+    slow = fit(observations, truth.family, 200)
+    assert isinstance(fast, Fit)
+    assert isinstance(slow, Fit)
+    for key in "bpq":
+        one, other = getattr(fast, key), getattr(slow, key)
+        if one is not None:
+            length = other.high - other.low
+            assert one.low == pytest.approx(other.low, abs=0.15 * length)
+            assert one.high == pytest.approx(other.high, abs=0.15 * length)
+    assert fast.a.high == pytest.approx(slow.a.high, abs=0.15 * (slow.a.high - slow.a.low) + 0.5)

@@ -15,11 +15,16 @@ import numpy as np
 from prunegap.laws.estimate import Estimate, interval, seed_weights
 from prunegap.laws.family import Array, Family, Shape
 from prunegap.laws.likelihood import Data
+from prunegap.laws.linear import resampled_linearly
 from prunegap.laws.maximise import maximise
 from prunegap.laws.observation import Cells, Observation
 from prunegap.model.errors import BadInputError
 
 RESAMPLES = 400
+MANY_SEEDS = 40
+"""From this many on a resample moves the maximum so little that one Newton step finds it."""
+EXPLORED_CELLS = 400
+"""As many cells are enough to tell good starts from bad ones."""
 
 
 @dataclass(frozen=True)
@@ -124,10 +129,7 @@ def fit(
     number = len({o.seed for o in bounded})
     resampled = theta[None, :]
     if number > 1:
-        weights = seed_weights(seeds, resamples, seed)
-        resampled = maximise(shape, np.repeat(loosened(shape, theta)[None], resamples, axis=0), data, weights, 1e-5)[
-            0
-        ]
+        resampled = _resampled(shape, theta, data, seed_weights(seeds, resamples, seed), number)
     least_seeds = min(len({o.seed for o in bounded if o.dimension == d}) for d in {o.dimension for o in bounded})
     return Fit(
         family,
@@ -181,10 +183,14 @@ def data_of(used: Sequence[Observation]) -> Data:
     )
 
 
-def best(shape: Shape, data: Data, weights: Array | None = None) -> tuple[Array, float]:
-    """Return the best maximum from many starts, and its log-likelihood; `weights` has shape (m,)."""
+def best(shape: Shape, data: Data) -> tuple[Array, float]:
+    """Return the best maximum from many starts, and its log-likelihood."""
+    ones = np.ones(data.epsilon.size)
     starts = _starts(shape, data)
-    ones = np.ones(data.epsilon.size) if weights is None else weights
+    if ones.size > EXPLORED_CELLS:
+        few = data.every(-(-ones.size // EXPLORED_CELLS))
+        tried, worth = maximise(shape, starts, few, np.ones((starts.shape[0], few.epsilon.size)), 1e-3)
+        starts = np.array([loosened(shape, tried[i]) for i in np.argsort(-worth, kind="stable")[:2]])
     theta, value = maximise(shape, starts, data, np.repeat(ones[None, :], starts.shape[0], axis=0), 1e-10)
     winner = int(np.argmax(value))
     return theta[winner], float(value[winner])
@@ -197,6 +203,15 @@ def loosened(shape: Shape, theta: Array) -> Array:
         place = shape.names.index(name)
         moved[place] = max(abs(moved[place]), least)
     return moved
+
+
+def _resampled(shape: Shape, theta: Array, data: Data, weights: Array, seeds: int) -> Array:
+    """Return the maximum of every resample, shape (r, k)."""
+    linear = resampled_linearly(shape, theta, data, weights) if seeds >= MANY_SEEDS else None
+    if linear is not None:
+        return linear
+    starts = np.repeat(loosened(shape, theta)[None], weights.shape[0], axis=0)
+    return maximise(shape, starts, data, weights, 1e-5)[0]
 
 
 def _starts(shape: Shape, data: Data) -> Array:

@@ -31,6 +31,10 @@ class Data:
     log_lower: Array
     log_upper: Array
 
+    def every(self, step: int) -> Data:
+        """Return every `step`-th interval."""
+        return Data(self.dimension[::step], self.epsilon[::step], self.log_lower[::step], self.log_upper[::step])
+
 
 @dataclass(frozen=True)
 class Curvature:
