@@ -2,10 +2,10 @@
 
     python benchmarks/store.py [--rows 1000000] [--puts 300] [--directory DIR]
 
-Three parts. Writing: one `Store.put` at a time, with and without a ticket, beside the peer, a plain sqlite3 table with
-the same columns and the same durability (one INSERT and one commit a row, WAL, synchronous NORMAL), and beside a
-write with fsync, what a row would cost at least if it had to survive a power cut at once. Reading: open, status (`counts`, `worst`) and `rows_of` at --rows rows, beside the
-same answers from a table without indices. Both parts print wall-clock and process seconds.
+Writing: one `Store.put` at a time, with and without a ticket, beside the peer, a plain sqlite3 table with the same
+columns and the same durability (one INSERT and one commit a row, WAL, synchronous NORMAL), and beside a write with
+fsync, what a row would cost at least if it had to survive a power cut at once; wall-clock and process time. Reading:
+open, status (`counts`, `worst`) and `rows_of` at --rows rows, beside the counts without an index and a full check.
 """
 
 from __future__ import annotations

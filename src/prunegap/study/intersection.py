@@ -27,6 +27,8 @@ def merged(first: Row, second: Row) -> Row:
     row's provenance. Effort and seconds are the greater of both. Raises ContradictionError where no width satisfies
     both, BadInputError for rows of different bit streams, ValueError for rows of different cells.
     """
+    if first == second:
+        return first
     if first.cell != second.cell:
         raise ValueError(f"rows of two cells: {first.cell} and {second.cell}")
     if first.provenance.stream != second.provenance.stream:

@@ -78,8 +78,9 @@ def _groups(stores: Sequence[Store]) -> Iterator[list[Source]]:
 
 
 def _met(group: Sequence[Source]) -> Row:
-    # Sorted, so that the order of the sources cannot matter however many there are.
-    return reduce(merged, sorted((row for row, _ in group), key=lambda row: repr(values_of(row))))
+    # Of two rows the order cannot matter; more are sorted, so that it does not matter either.
+    rows = [row for row, _ in group]
+    return reduce(merged, rows if len(rows) < 3 else sorted(rows, key=lambda row: repr(values_of(row))))
 
 
 def _refuse_conflicts(stores: Sequence[Store]) -> None:
