@@ -15,7 +15,7 @@ from prunegap.search.local import LocalSearch
 from prunegap.search.portfolio import Portfolio
 from prunegap.search.program import ZeroOneProgram
 from prunegap.search.separable import SeparableSearch
-from prunegap.search.slices import InputSlices
+from prunegap.search.slices import InputSlices, slices_of
 from prunegap.search.sweep import PlaneSweep
 
 WIDE_TUBE = 0.04
@@ -46,8 +46,9 @@ NEURONS = Portfolio(
 # several weights at wide ones. An attempt in vain costs less than the program would.
 MIXED = Portfolio(
     "mixed",
-    (SLICES, SeparableSearch(attempts=2), LocalSearch(restarts=7), PROGRAM, SEPARABLE, LOCAL),
-    (0.2, 0.2, 0.3, 0.7, 0.5, 1.0),
+    (SLICES, SeparableSearch(attempts=2), LocalSearch(restarts=4), PROGRAM, SEPARABLE, LOCAL),
+    (0.2, 0.3, 0.3, 0.7, 0.5, 1.0),
+    scout=SEPARABLE,
 )
 # The same where single weights are not enough: blocks, and the kink that a linear readout keeps.
 SLICED = Portfolio(
@@ -57,6 +58,8 @@ SLICED = Portfolio(
     growth=1.12,
     scout=LOCAL,
 )
+# Where the sweep answers the slices of a block, it proves more than any program, and wider networks at no more cost.
+SWEPT = Portfolio("swept", (SLICES, LocalSearch(restarts=7), PROGRAM, LOCAL), (0.7, 0.3, 0.7, 1.0), 1.5, LOCAL)
 
 SEARCHES: dict[str, Search] = {
     PROGRAM.name: PROGRAM,
@@ -69,6 +72,7 @@ SEARCHES: dict[str, Search] = {
     SLICES.name: SLICES,
     MIXED.name: MIXED,
     SLICED.name: SLICED,
+    SWEPT.name: SWEPT,
 }
 
 MOST_MIXED = 6
@@ -86,5 +90,5 @@ def choose(problem: Problem) -> Search:
     if problem.dimension == 2:
         return PORTFOLIO
     if SEPARABLE.refusal(problem) is not None:
-        return SLICED
+        return SWEPT if any(exact(part) is SWEEP for part in slices_of(problem)) else SLICED
     return MIXED if problem.dimension <= MOST_MIXED else SEPARABLE
