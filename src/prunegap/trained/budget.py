@@ -206,7 +206,7 @@ def unit_curves(
         if not reads:
             continue
         moments = calibration.moments(calibration.model, tuple(reads))
-        problem = unit_problem(calibration.model, calibration, moments, reads)
+        problem = unit_problem(calibration.model, calibration, moments, reads, max(1, group.units // 2))
         order, _ = surgeon_order(problem, max(1, round(min(keeps) * group.units)))
         points = {1.0: 0.0}
         for count in sorted({max(1, round(keep * group.units)) for keep in keeps} - {group.units}):

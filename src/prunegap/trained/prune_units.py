@@ -18,7 +18,7 @@ from prunegap.model.errors import BadInputError
 from prunegap.trained.calibrate import Batch, Calibration, LayerMoments
 from prunegap.trained.layer import layers, set_weight, weight_matrix
 from prunegap.trained.prune import Pruned, relative_error, shift_bias
-from prunegap.trained.solve.gram import Array
+from prunegap.trained.solve.gram import DEFAULT_RIDGE, Array, Moments
 from prunegap.trained.solve.registry import SCORED, solve_units
 from prunegap.trained.solve.ridge import ridge_for_units
 from prunegap.trained.solve.units import UnitPart, UnitProblem
@@ -79,7 +79,7 @@ def _prune_group(
         kept = _by_size(pruned.model, group, keep, scores.get(group.name))
     else:
         moments = calibration.moments(pruned.model, tuple(reads))
-        problem = unit_problem(pruned.model, calibration, moments, reads)
+        problem = unit_problem(pruned.model, calibration, moments, reads, keep)
         solution = solve_units(problem, keep, solver, scores.get(group.name))
         kept = solution.kept
         for name, matrix in zip(reads, solution.weights, strict=True):
@@ -95,18 +95,32 @@ def unit_problem(
     calibration: Calibration,
     moments: Mapping[str, LayerMoments],
     reads: Mapping[str, NDArray[np.int64]],
+    keep: int,
 ) -> UnitProblem:
-    """Return the group's problem: one part a reader, each scaled by its output energy."""
-    parts = []
-    for name, columns in reads.items():
-        layer = layers(model)[name]
-        weights = weight_matrix(layer)[0]
-        free = layer.bias is not None or name in calibration.norms
-        fit, held = moments[name].fit[0], moments[name].held[0]
-        ridge = ridge_for_units(fit, held, weights, free, np.ones(weights.shape[1], dtype=np.bool_))
-        quadratic = moments[name].all[0].quadratic(weights, free, ridge)
-        parts.append(UnitPart(quadratic, columns, 1.0 / quadratic.energy if quadratic.energy > 0.0 else 1.0))
-    return UnitProblem(tuple(parts))
+    """Return the group's problem: one part a reader, each scaled by its output energy.
+
+    The ridge of each part is the one that held-out rows choose for the surgeon's set of `keep` units, found on the
+    rows to fit with the default ridge.
+    """
+    weights = {name: weight_matrix(layers(model)[name])[0] for name in reads}
+    free = {name: layers(model)[name].bias is not None or name in calibration.norms for name in reads}
+
+    def part(name: str, sums: Moments, ridge: float) -> UnitPart:
+        quadratic = sums.quadratic(weights[name], free[name], ridge)
+        return UnitPart(quadratic, reads[name], 1.0 / quadratic.energy if quadratic.energy > 0.0 else 1.0)
+
+    if all(moments[name].held[0].rows for name in reads):
+        first = UnitProblem(tuple(part(name, moments[name].fit[0], DEFAULT_RIDGE) for name in reads))
+        masks = first.masks(solve_units(first, keep, "obs").kept)
+    else:
+        masks = tuple(np.ones(weights[name].shape[1], dtype=np.bool_) for name in reads)
+    ridges = [
+        ridge_for_units(moments[name].fit[0], moments[name].held[0], weights[name], free[name], mask)
+        for name, mask in zip(reads, masks, strict=True)
+    ]
+    return UnitProblem(
+        tuple(part(name, moments[name].all[0], ridge) for name, ridge in zip(reads, ridges, strict=True))
+    )
 
 
 def _by_size(model: nn.Module, group: Group, keep: int, scores: Array | None) -> Bools:
