@@ -21,7 +21,7 @@ from prunegap.study.drive import told
 from prunegap.study.row import Row
 from prunegap.study.standing import Standing, Watch
 
-PLAIN_INTERVAL = 10.0
+PLAIN_INTERVAL = 30.0
 """Least seconds between two plain lines."""
 
 

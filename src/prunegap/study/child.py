@@ -7,6 +7,7 @@ its closing, which reaches even a process deep in native code.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import importlib
 import os
@@ -28,14 +29,20 @@ def main(talk: int, lifeline: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
     _die_with_parent(lifeline)
     os.dup2(2, 1)  # what a solver prints must not mix with what the parent's own command prints
-    connection.send(("ready", os.getpid()))
-    while True:
-        try:
-            connection.send(("done", _run(connection)))
-        except (EOFError, BrokenPipeError, ConnectionResetError):
-            return
-        except Exception as error:
-            connection.send(("failed", _portable(error)))
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent is gone
+        connection.send(("ready", os.getpid()))
+        while True:
+            _serve(connection)
+
+
+def _serve(connection: Connection) -> None:
+    """Run the next task and send what came of it."""
+    try:
+        connection.send(("done", _run(connection)))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        raise
+    except Exception as error:
+        connection.send(("failed", _portable(error)))
 
 
 def _run(connection: Connection) -> Any:
