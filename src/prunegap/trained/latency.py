@@ -20,8 +20,10 @@ from typing import Any, BinaryIO, cast
 
 import torch
 from torch import Tensor, nn
+from torch.utils import _pytree
 
 from prunegap.model.errors import BadInputError
+from prunegap.trained.calibrate import Batch, run
 from prunegap.trained.timing import Span, calls_per_turn, timed_turn
 
 Turn = Callable[[], float]
@@ -43,7 +45,7 @@ class Latency:
 
 def measure_latency(
     models: Mapping[str, nn.Module],
-    inputs: tuple[Tensor, ...],
+    inputs: Batch,
     baseline: str = "dense",
     threads: int | None = None,
     turns: int = 31,
@@ -67,19 +69,25 @@ def measure_latency(
             seconds = _in_turns({name: worker.turn for name, worker in workers.items()}, turns)
     if not isolated:
         seconds = _in_turns(_turns_here(models, inputs, threads, warm_up), turns)
-    first = next((x for x in inputs if x.ndim), None)
+    tensors = tensors_of(inputs)
+    first = next((x for x in tensors if x.ndim), None)
     return {
         name: Latency(
             Span.of(taken),
             Span.of([base / own for base, own in zip(seconds[baseline], taken, strict=True)]),
             1 if first is None else first.shape[0],
             threads,
-            str(inputs[0].device) if inputs else "cpu",
+            str(tensors[0].device) if tensors else "cpu",
             turns,
             isolated,
         )
         for name, taken in seconds.items()
     }
+
+
+def tensors_of(inputs: Batch) -> list[Tensor]:
+    """Return the tensors of a batch, in order."""
+    return [x for x in _pytree.tree_leaves(inputs) if isinstance(x, Tensor)]
 
 
 def _in_turns(turn_of: Mapping[str, Turn], turns: int) -> dict[str, list[float]]:
@@ -90,21 +98,19 @@ def _in_turns(turn_of: Mapping[str, Turn], turns: int) -> dict[str, list[float]]
     return seconds
 
 
-def _turns_here(
-    models: Mapping[str, nn.Module], inputs: tuple[Tensor, ...], threads: int, warm_up: float
-) -> dict[str, Turn]:
+def _turns_here(models: Mapping[str, nn.Module], inputs: Batch, threads: int, warm_up: float) -> dict[str, Turn]:
     torch.set_num_threads(threads)
     return {name: prepared(model, inputs, warm_up) for name, model in models.items()}
 
 
-def prepared(model: nn.Module, inputs: tuple[Tensor, ...], warm_up: float) -> Turn:
+def prepared(model: nn.Module, inputs: Batch, warm_up: float) -> Turn:
     """Return, once the model is warm, a function that runs one turn and returns the seconds of one call."""
     model.eval()
-    wait = torch.cuda.synchronize if any(x.is_cuda for x in inputs) else None
+    wait = torch.cuda.synchronize if any(x.is_cuda for x in tensors_of(inputs)) else None
 
     def call() -> None:
         with torch.inference_mode():
-            model(*inputs)
+            run(model, inputs)
         if wait is not None:
             wait()
 
@@ -132,7 +138,7 @@ class _Worker:
         self._process.kill()
         self._process.communicate()
 
-    def load(self, model: nn.Module, inputs: tuple[Tensor, ...], warm_up: float) -> bool:
+    def load(self, model: nn.Module, inputs: Batch, warm_up: float) -> bool:
         """Return whether the process could make the model; raises BadInputError if the model itself fails."""
         try:
             whole = pickle.dumps((model, inputs, warm_up))

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from prunegap.trained.calibrate import Batch, run
 from prunegap.trained.execute.semi_structured import two_of_four
 from prunegap.trained.execute.sparse_layers import SparseConv2d, SparseLinear, sparse_forms
 from prunegap.trained.timing import timed_in_turns
@@ -53,7 +54,7 @@ class Execution:
         return all(choice.kind == DENSE for choice in self.choices)
 
 
-def fastest(model: nn.Module, inputs: tuple[Tensor, ...], turns: int = 15) -> Execution:
+def fastest(model: nn.Module, inputs: Batch, turns: int = 15) -> Execution:
     """Return a copy of `model` in which each Linear and Conv2d runs in its fastest form at the size of `inputs`.
 
     The model is run in evaluation mode without gradients and is not modified. Guarantees that every replaced layer
@@ -73,7 +74,7 @@ def fastest(model: nn.Module, inputs: tuple[Tensor, ...], turns: int = 15) -> Ex
         if not forms:
             return Execution(dense, tuple(choices))
         sparse = _replaced(model, {name: forms[m] for name, m in dense.named_modules() if m in forms})
-        seconds = timed_in_turns({DENSE: lambda: dense(*inputs), "sparse": lambda: sparse(*inputs)}, turns)
+        seconds = timed_in_turns({DENSE: lambda: run(dense, inputs), "sparse": lambda: run(sparse, inputs)}, turns)
     if min(seconds["sparse"]) > min(seconds[DENSE]):
         why = "faster alone, but the whole model was not"
         return Execution(
@@ -83,7 +84,7 @@ def fastest(model: nn.Module, inputs: tuple[Tensor, ...], turns: int = 15) -> Ex
     return Execution(sparse, tuple(choices))
 
 
-def _layer_inputs(model: nn.Module, inputs: tuple[Tensor, ...]) -> dict[str, Tensor]:
+def _layer_inputs(model: nn.Module, inputs: Batch) -> dict[str, Tensor]:
     """Return the first input of every Linear and Conv2d that runs."""
     seen: dict[str, Tensor] = {}
 
@@ -100,7 +101,7 @@ def _layer_inputs(model: nn.Module, inputs: tuple[Tensor, ...]) -> dict[str, Ten
         if isinstance(layer, (nn.Linear, nn.Conv2d))
     ]
     try:
-        model(*inputs)
+        run(model, inputs)
     finally:
         for handle in handles:
             handle.remove()
@@ -154,7 +155,7 @@ def _replaced(model: nn.Module, forms: dict[str, nn.Module]) -> nn.Module:
     return made
 
 
-def multiply_adds(model: nn.Module, inputs: tuple[Tensor, ...]) -> int:
+def multiply_adds(model: nn.Module, inputs: Batch) -> int:
     """Return the multiply-adds of all Linear and Conv2d layers that a sparse execution cannot leave out.
 
     For a layer with k kept weights that is applied at p places: k p (dense layers: all weights count as they are,
@@ -176,7 +177,7 @@ def multiply_adds(model: nn.Module, inputs: tuple[Tensor, ...]) -> int:
     handles = [m.register_forward_hook(count) for m in model.modules() if isinstance(m, layers)]
     try:
         with torch.no_grad():
-            model(*inputs)
+            run(model, inputs)
     finally:
         for handle in handles:
             handle.remove()

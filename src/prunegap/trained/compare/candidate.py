@@ -1,0 +1,104 @@
+"""One pruned model on its way to a point: pruned at a granularity, made as small or as sparse as it can run.
+
+Removed neurons are really removed: the shrunk model is checked against the masked one before anything is measured.
+Removed weights stay zeros in the user's own module, and every layer then runs in its fastest form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from prunegap.trained.calibrate import Batch
+from prunegap.trained.compare.point import LayerOutcome
+from prunegap.trained.execute.choose import fastest, multiply_adds
+from prunegap.trained.layer import layers
+from prunegap.trained.structure import Structure, count, shrunk
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A pruned model: `masked` has the user's shapes, `run` is what is timed and saved."""
+
+    masked: nn.Module
+    run: nn.Module
+    weights: int
+    multiply_adds: int
+    layers: tuple[LayerOutcome, ...]
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all parameters and buffers of the model that runs."""
+        return size_in_bytes(self.run)
+
+
+def size_in_bytes(model: nn.Module) -> int:
+    """Return the bytes of all parameters and buffers, shared ones once."""
+    held: dict[int, Tensor] = {id(t): t for t in (*model.parameters(), *model.buffers())}
+    return sum(t.numel() * t.element_size() for t in held.values())
+
+
+def sparse_candidate(
+    masked: nn.Module,
+    masks: Mapping[str, Tensor],
+    errors: Mapping[str, float],
+    inputs: Batch,
+    turns: int,
+) -> Candidate:
+    """Return the candidate of a model whose weights were removed one by one, in groups or in blocks."""
+    execution = fastest(masked, inputs, turns)
+    found = layers(masked)
+    kept = {name: _kept(layer, masks.get(name)) for name, layer in found.items()}
+    chosen = {choice.layer: choice for choice in execution.choices}
+    outcomes = tuple(
+        LayerOutcome(
+            name,
+            kept[name] / max(1, layer.weight.numel()),
+            errors.get(name),
+            chosen[name].kind if name in chosen else "dense",
+            chosen[name].reason if name in chosen else "this kind of layer has no sparse form here",
+        )
+        for name, layer in found.items()
+    )
+    return Candidate(masked, execution.model, sum(kept.values()), multiply_adds(execution.model, inputs), outcomes)
+
+
+def _kept(layer: nn.Module, mask: Tensor | None) -> int:
+    weight: Any = layer.weight
+    return int(weight.numel()) if mask is None else int(mask.sum())
+
+
+def shrunk_candidate(
+    masked: nn.Module,
+    structure: Structure,
+    keep: Mapping[str, NDArray[np.bool_]],
+    errors: Mapping[str, float],
+    inputs: Batch,
+) -> Candidate:
+    """Return the candidate of a model whose units were removed; raises BadInputError if small and masked differ."""
+    small = shrunk(masked, structure, keep)
+    sizes = {name: value.numel() for name, value in small.state_dict().items()}
+    found = layers(masked)
+    left = {name: sizes.get(f"{name}.weight", layer.weight.numel()) for name, layer in found.items()}
+    outcomes = tuple(
+        LayerOutcome(name, left[name] / max(1, layer.weight.numel()), errors.get(name), "dense", "really smaller")
+        for name, layer in found.items()
+    )
+    with torch.no_grad():
+        by_layer = count(small, *arguments_of(inputs)).layers
+    # Only layers, as for sparse models: products of activations with each other are the same in all of them.
+    adds = sum(by_layer.get(name, 0) for name in found)
+    return Candidate(masked, small, sum(left.values()), adds, outcomes)
+
+
+def arguments_of(batch: Batch) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
+    """Return a batch as positional and named arguments."""
+    if isinstance(batch, Mapping):
+        return (), dict(batch)
+    return ((batch,) if isinstance(batch, Tensor) else tuple(batch)), {}

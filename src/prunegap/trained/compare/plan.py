@@ -1,0 +1,116 @@
+"""How much each layer or group keeps, so that every granularity meets the same budget.
+
+The budget is a fraction of the weights of all layers that can be pruned: Linear and Conv, as the model calls them.
+It is spent where the model's output suffers least, by measured sensitivity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from torch import nn
+
+from prunegap.model.errors import BadInputError
+from prunegap.model.granularity import Granularity, NOfM
+from prunegap.trained.budget import KEEPS, Curve, allocate, unit_cost, unit_counts, weight_curves
+from prunegap.trained.budget import unit_curves as measured_unit_curves
+from prunegap.trained.calibrate import Calibration
+from prunegap.trained.layer import layers
+from prunegap.trained.structure import Group, Structure
+
+LIKED_BY_HARDWARE = 8
+"""Widths are multiples of this where a group is at least four times as wide: vector units and tensor cores."""
+LEAST_KEPT = 0.01
+
+
+class OutOfReachError(Exception):
+    """This granularity cannot meet this budget; the text says why."""
+
+
+def most_kept(granularity: Granularity) -> float:
+    """Return the greatest fraction of a pruned layer that the granularity may keep: N/M, otherwise 1."""
+    return granularity.kept / granularity.group if isinstance(granularity, NOfM) else 1.0
+
+
+@dataclass
+class WeightPlan:
+    """keep_fractions of layers for weights, n:m and blocks; sensitivity is measured once for all budgets."""
+
+    calibration: Calibration
+    granularity: Granularity
+    _curves: dict[str, Curve] = field(default_factory=dict)
+
+    def fractions(self, keep_fraction: float) -> dict[str, float]:
+        """Return each layer's keep_fraction, 1 for a dense one; raises OutOfReachError where it cannot be met."""
+        most = most_kept(self.granularity)
+        sizes = {name: layers(self.calibration.model)[name].weight.numel() for name in self.calibration.order}
+
+        def cost(keep: Mapping[str, float]) -> float:
+            # An n:m layer keeps at most N/M or is left dense: nothing lies between.
+            return sum(sizes[n] * (1.0 if keep[n] > most + 1e-9 else keep[n]) for n in sizes)
+
+        if not self._curves:
+            keeps = [k for k in sorted({*KEEPS, most}) if k <= most and k < 1.0]
+            self._curves = weight_curves(self.calibration, self.granularity, keeps)
+        try:
+            planned = allocate(self._curves, cost, keep_fraction * sum(sizes.values()), LEAST_KEPT)
+        except BadInputError as error:
+            raise OutOfReachError(f"{error.value} {error.rule}") from None
+        return {name: 1.0 if keep > most + 1e-9 else keep for name, keep in planned.items()}
+
+
+@dataclass
+class UnitPlan:
+    """Kept widths of the groups of a traced model; sensitivity is measured once for all budgets."""
+
+    calibration: Calibration
+    structure: Structure
+    _curves: dict[str, Curve] = field(default_factory=dict)
+
+    def counts(self, keep_fraction: float) -> dict[str, int]:
+        """Return how many units each group keeps. Raises OutOfReachError where the least widths keep too much."""
+        names = {f"{name}.weight" for name in self.calibration.order}
+        if not self._curves:
+            self._curves = measured_unit_curves(self.calibration, self.structure.groups)
+        groups = [g for g in self.structure.groups if g.name in self._curves]
+        if not groups:
+            raise OutOfReachError("no group of neurons in this model can be removed")
+        model = self.calibration.model
+        cost = unit_cost(model, groups, names)
+        budget = keep_fraction * cost({})
+        try:
+            planned = allocate(self._curves, cost, budget, LEAST_KEPT)
+        except BadInputError as error:
+            raise OutOfReachError(f"{error.value} {error.rule}") from None
+        counts = unit_counts(groups, planned)
+        return _liked(groups, counts, lambda c: cost({g.name: c[g.name] / g.units for g in groups}) <= budget)
+
+
+def _liked(
+    groups: Sequence[Group], counts: dict[str, int], fits: Callable[[Mapping[str, int]], bool]
+) -> dict[str, int]:
+    """Return the counts rounded to what the hardware likes: all down, then up again while the budget lasts."""
+    steps = {g.name: _step(g) for g in groups}
+    wanted = dict(counts)
+    rounded = {name: max(steps[name], count // steps[name] * steps[name]) for name, count in counts.items()}
+    units = {g.name: g.units for g in groups}
+    for name in sorted(rounded, key=lambda n: rounded[n] / wanted[n]):
+        more = {**rounded, name: min(units[name], rounded[name] + steps[name])}
+        if rounded[name] < wanted[name] and fits(more):
+            rounded = more
+    return rounded
+
+
+def _step(group: Group) -> int:
+    """Return the multiple of units that makes a multiple of liked indices; 1 for groups too narrow for rounding."""
+    each = min(m.indices.shape[1] for m in group.members)
+    step = LIKED_BY_HARDWARE // int(np.gcd(LIKED_BY_HARDWARE, each))
+    return step if group.units >= 4 * step else 1
+
+
+def weights_of(model: nn.Module, names: Sequence[str]) -> int:
+    """Return how many weights the named layers have."""
+    found = layers(model)
+    return sum(found[name].weight.numel() for name in names)
