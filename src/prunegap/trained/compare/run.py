@@ -91,8 +91,8 @@ def compare(
     `calibration`: batches as the model's forward takes them, without labels. `evaluate(model)` gives a quality,
     higher is better; without it the mean cosine to the dense model's outputs on held-out calibration batches.
     `budgets`: fractions of the prunable layers' weights that may stay. `inputs`: the batch for latency (default: the
-    first of calibration). Guarantees: the model is not modified; a shrunk model agrees with its masked twin to 1e-4; a
-    point that fails is recorded with its reason and loses no other. Raises BadInputError for bad options, batches the
+    first of calibration). Guarantees: the model is not modified; a shrunk model agrees with its masked twin to 1e-4;
+    a point that fails is recorded with its reason and loses no other. Raises BadInputError for bad options, batches the
     model cannot run on, NaN activations (the layer is named), and an `evaluate` that fails on the dense model.
     """
     return Run(model, calibration, evaluate, inputs, options or Options()).compare(budgets, granularities, on_point)
@@ -226,7 +226,8 @@ class Run:
                 self.model, (), granularity, fractions, solver, options.stages, calibration=calibration
             )
         if options.finetune_steps:
-            raise NotImplementedError
+            batches, masks = calibration.batches, pruned.masks or None
+            pruned.model = finetune(pruned.model, self.model, batches, options.finetune_steps, masks=masks)
         return pruned
 
     def _sample(self, repeat: int) -> Calibration:
