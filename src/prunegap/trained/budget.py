@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -44,12 +45,16 @@ class Curve:
         if list(self.keeps) != sorted(set(self.keeps)) or len(self.keeps) != len(self.errors):
             raise BadInputError(f"keep_fractions {self.keeps}", "must ascend, one error each", "sort them")
 
+    @cached_property
+    def _points(self) -> NDArray[np.float64]:
+        return _hull(np.array(self.keeps), np.array(self.errors))
+
     def at(self, keep: float) -> float:
         """Return the error at a keep_fraction: the lower convex hull of the points, linear between them.
 
         Below the least keep_fraction measured the last slope goes on. Convex, so a greedy plan is not trapped.
         """
-        hull = _hull(np.array(self.keeps), np.array(self.errors))
+        hull = self._points
         if keep < hull[0, 0] and len(hull) > 1:
             slope = (hull[1, 1] - hull[0, 1]) / (hull[1, 0] - hull[0, 0])
             return float(hull[0, 1] + slope * (keep - hull[0, 0]))
