@@ -41,7 +41,7 @@ LIMIT_S = 60.0
 
 
 def import_torchvision() -> Any:
-    """torchvision whose compiled operators do not load beside a CPU torch: the two it names on import are declared."""
+    """torchvision, whose compiled operators may not load beside a CPU torch: declare the two it names on import."""
     try:
         import torchvision
     except RuntimeError:

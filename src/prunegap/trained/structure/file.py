@@ -24,7 +24,8 @@ from prunegap.whole_file import write_whole
 
 SCHEMA = 1
 _KEY = "prunegap"
-_NAME = re.compile(r"[A-Za-z_]\w*(\.\w+)*\Z")
+_NAME = re.compile(r"[A-Za-z_]\w*\Z", re.ASCII)
+_TARGET = re.compile(r"\w+(\.\w+)*\Z")
 _SIZES: dict[str, Callable[..., Any]] = {
     name: getattr(operator, name)
     for name in ("getitem", "add", "sub", "mul", "floordiv", "mod", "neg", "truediv", "pow")
@@ -62,7 +63,7 @@ def load(path: str | Path) -> ShrunkModule:
     try:
         with safetensors.safe_open(str(path), framework="pt") as file:
             text = (file.metadata() or {}).get(_KEY)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (not a dict; clone: aligned)
         header = json.loads(text or "null")
         if not isinstance(header, dict) or header.get("schema") != SCHEMA:
             raise _bad(path, "is no prunegap module of this version")
@@ -147,7 +148,7 @@ def _graph(nodes: list[dict[str, Any]], tensors: dict[str, torch.Tensor], path: 
     graph, made = fx.Graph(), dict[str, fx.Node]()
     for node in nodes:
         name, op, target = node["name"], node["op"], node["target"]
-        if not _NAME.match(name) or not _NAME.match(target):
+        if not _NAME.match(name) or not _TARGET.match(target):
             raise _bad(path, f"has a node with the name {name!r} or the target {target!r}")
         args, kwargs = _decode(node["args"], made), _decode(node["kwargs"], made)
         if op == "placeholder":
