@@ -16,7 +16,6 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.select import Select
 
-from prunegap.report import law_part
 from prunegap.report.page import write_report
 from prunegap.study.row import Row
 from report.made import GAP, Widths, rows, store_rows
@@ -291,11 +290,7 @@ def test_landmarks_labels_and_headings(page: webdriver.Chrome) -> None:
     assert focused.size["height"] > 0
 
 
-def test_ten_thousand_cells_stay_smooth(
-    browser: webdriver.Chrome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Laws have tests of their own, and cost the same whatever the page does with them.
-    monkeypatch.setattr(law_part, "verdicts", lambda rows, resamples: [])
+def test_ten_thousand_cells_stay_smooth(browser: webdriver.Chrome, tmp_path: Path) -> None:
     widths: Widths = {
         (epsilon, name): [(20 + seed % 31, 21 + seed % 31) for seed in range(500)]
         for epsilon in (0.2, 0.1, 0.05, 0.02, 0.01)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from made import GAP, Widths, closed, rows, store_rows
 
+from prunegap.cli import run
 from prunegap.model.errors import BadInputError
 from prunegap.model.granularity import Neuron, Weight
 from prunegap.report.page import FIGURES, PAGE, write_report
@@ -204,3 +205,11 @@ def test_only_a_study_is_reported(tmp_path: Path) -> None:
     (tmp_path / DATABASE).write_text("no database")
     with pytest.raises(BadInputError):
         write_report(tmp_path)
+
+
+def test_the_command_ends_with_the_path_of_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    directory = store_rows(tmp_path / "study", rows(GAP))
+    assert run(["report", str(directory)]) == 0
+    assert capsys.readouterr().out == f"{directory / PAGE}\n"
+    assert run(["report", str(tmp_path / "missing")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1

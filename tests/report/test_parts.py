@@ -74,6 +74,8 @@ def test_colours_are_stable_and_told_apart() -> None:
             assert len(set(places.values())) == size
             fixed = {"weight": 0, "neuron": 1, "2:4": 2, "block:2": 3, "block:4": 5}
             assert all(places[name] == fixed[name] for name in chosen if name in fixed)
+    assert slots(["2:3"], among=[*names, "2:3"])["2:3"] == slots([*names, "2:3"])["2:3"]
+    assert slots(["1:2"], ["2:3"]) | slots(["2:3"], ["1:2"]) == slots(["1:2", "2:3"])
     assert list(slots(names)) == ["weight", "1:2", "2:4", "block:2", "block:4", "block:8", "neuron"]
     assert len(set(slots([*names, "1:4", "3:4", "block:16"]).values())) == len(STYLES)
 

@@ -24,7 +24,8 @@ def exhibit(rows: Sequence[Row], directory: Path) -> tuple[list[Figure], str]:
     chosen = _chosen(rows)
     if not chosen:
         return [], "This study holds no ticket at d = 2 with ε < 1, and only those can be drawn on a circle."
-    places = slots(row.cell.granularity.name for row in chosen)
+    names = [row.cell.granularity.name for row in chosen]
+    places = slots(names, {row.cell.granularity.name for row in rows})
     chosen.sort(key=lambda row: list(places).index(row.cell.granularity.name))
     figures, missing = [], []
     for row in chosen:

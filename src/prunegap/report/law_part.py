@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from prunegap.laws.compare import Comparison
-from prunegap.laws.fit import RESAMPLES, Fit
+from prunegap.laws.fit import Fit
 from prunegap.laws.success import SuccessCurve, success_curves
 from prunegap.laws.verdict import Verdict, verdicts
 from prunegap.report import sections
@@ -19,15 +19,6 @@ from prunegap.study.summary import Block
 COLUMNS = ("granularity", "median width", "preferred", "a", "b", "q", "cells")
 
 
-MOST_WORK = 1_000_000
-"""Cells times resamples of the bootstrap up to which a page does not wait for its laws."""
-
-
-def resamples(cells: int) -> int:
-    """Return how often seeds are resampled: 400 times, less where a study is large, never fewer than 100."""
-    return max(100, min(RESAMPLES, MOST_WORK // max(1, cells)))
-
-
 @dataclass(frozen=True)
 class LawPart:
     """The verdicts and success curves of a whole study."""
@@ -38,7 +29,7 @@ class LawPart:
     @classmethod
     def of(cls, rows: Sequence[Row]) -> LawPart:
         """Return what the rows carry."""
-        return cls(tuple(verdicts(rows, resamples(len(rows)))), tuple(success_curves(rows)))
+        return cls(tuple(verdicts(rows)), tuple(success_curves(rows)))
 
     def curves(self, block: Block) -> list[SuccessCurve]:
         """Return the block's success curves at epsilon < 1 that say anything at a width above 0."""

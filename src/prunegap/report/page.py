@@ -84,15 +84,16 @@ def _reading_order(row: Row) -> tuple[object, ...]:
 
 def _setting(block: Block, found: Sequence[Block], part: LawPart) -> sections.Setting:
     family = [b for b in found if (b.readout, b.initialisation) == (block.readout, block.initialisation)]
-    panel = Panel(block, family)
+    panel = Panel(block, family, {name for b in found for name in b.granularities})
     if panel.is_empty:
-        return sections.Setting(block, None, None, None)
+        return sections.Setting(block, panel.places, None, None, None)
     curves = part.curves(block)
     return sections.Setting(
         block,
+        panel.places,
         width_figure(panel),
         law_figure(panel, part.laws(block)) if len(panel.inverses) > 1 else None,
-        success_figure(block, curves) if curves and len(block.seeds) > 1 else None,
+        success_figure(block, curves, panel.places) if curves and len(block.seeds) > 1 else None,
         part.told(block),
     )
 
@@ -119,7 +120,7 @@ def _page(directory: Path, rows: Sequence[Row], settings: Sequence[sections.Sett
         title=text(f"{name}: what does structure cost?"),
         study=text(name),
         navigation=_navigation(settings),
-        hero=sections.hero(headline_of(found)),
+        hero=sections.hero(headline_of(found), {name for block in found for name in block.granularities}),
         facts=sections.facts(rows, found),
         limits=_limits(cannot),
         chooser=sections.chooser(settings),

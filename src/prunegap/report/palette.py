@@ -43,15 +43,19 @@ INK, MUTED, PALE, GRID, PAPER = (
 )
 
 
-def slots(names: Iterable[str]) -> dict[str, int]:
-    """Return the place of every granularity, in order from single weights to whole neurons."""
-    ordered = sorted(set(names), key=_coarseness)
+def slots(names: Iterable[str], among: Iterable[str] = ()) -> dict[str, int]:
+    """Return the place of every granularity, in order from single weights to whole neurons.
+
+    `among` are all granularities of the page, so that one has the same place in every picture of it.
+    """
+    named = set(names)
+    ordered = sorted({*named, *among}, key=_coarseness)
     taken = {name: FIXED[name] for name in ordered if name in FIXED}
     for name in ordered:
         if name not in taken:
             free = [i for i in range(len(STYLES)) if i not in taken.values()]
             taken[name] = free[0] if free else len(taken) % len(STYLES)
-    return {name: taken[name] for name in ordered}
+    return {name: taken[name] for name in ordered if name in named}
 
 
 def _coarseness(name: str) -> tuple[float, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,10 +28,10 @@ class Label:
 class Panel:
     """One block's points; `family` are the blocks with the same readout and initialisation, which share constants."""
 
-    def __init__(self, block: Block, family: Sequence[Block]) -> None:
+    def __init__(self, block: Block, family: Sequence[Block], among: Iterable[str] = ()) -> None:
         self.block = block
         # Asked for at every point, and each a walk over all rows.
-        self._names, self._places = block.granularities, slots(block.granularities)
+        self._names, self.places = block.granularities, slots(block.granularities, among)
         self.inverses = sorted({1.0 / epsilon for epsilon in block.epsilons if epsilon < 1.0})
         self.seeds = [self._seed(row) for row in block.rows if row.cell.epsilon < 1.0]
         self.medians = [point for name in block.granularities for point in self._medians(name)]
@@ -60,7 +60,7 @@ class Panel:
         return named + [Label(text, point["colour"], point["width"], False) for text, point in last.items()]
 
     def _colour(self, granularity: str) -> str:
-        return STYLES[self._places[granularity]].mark
+        return STYLES[self.places[granularity]].mark
 
     def _seed(self, row: Row) -> Point:
         names = self._names

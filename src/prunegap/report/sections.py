@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from prunegap.report.axes import marker
@@ -25,31 +25,32 @@ LAYERS = {"seeds": "single seeds", "bounds": "published bounds", "chance": "95 %
 
 @dataclass(frozen=True)
 class Setting:
-    """Everything the page shows of one block: its figures, and what the laws say as sentences."""
+    """Everything the page shows of one block: its figures, what the laws say, and its granularities' colours."""
 
     block: Block
+    places: Mapping[str, int]
     widths: Figure | None
     laws: Figure | None
     success: Figure | None
     verdicts: Markup = NOTHING
 
 
-def hero(headline: Headline) -> Markup:
+def hero(headline: Headline, among: Iterable[str]) -> Markup:
     """Return the number, the claim, the bars and the plain sentence."""
     return joined(
         [
             element("h1", element("span", text(headline.number), class_="number"), text(" "),
                     element("span", text(headline.claim), class_="claim"), id="headline"),
-            _bars(headline),
+            _bars(headline, among),
             element("p", text(headline.detail), class_="detail") if headline.detail else NOTHING,
         ]
     )  # fmt: skip
 
 
-def _bars(headline: Headline) -> Markup:
+def _bars(headline: Headline, among: Iterable[str]) -> Markup:
     if len(headline.bars) < 2:
         return NOTHING
-    places = slots(bar.granularity for bar in headline.bars)
+    places = slots((bar.granularity for bar in headline.bars), among)
     greatest = max(bar.width.low if math.isinf(bar.width.high) else bar.width.high for bar in headline.bars)
     rows: list[Markup] = []
     for name, place in places.items():
@@ -112,13 +113,13 @@ def setting_section(told: Setting, is_alone: bool) -> Markup:
     if not is_alone:
         parts.append(element("p", text(sentence(block)), class_="lead"))
     if told.widths is not None:
-        parts.append(_chart(told.widths, _granularity_switches(block, "seeds"), _reading(told)))
+        parts.append(_chart(told.widths, _granularity_switches(told, "seeds"), _reading(told)))
     if told.laws is not None:
         parts += [element("h3", text("Which law?")), told.verdicts]
         parts.append(_chart(told.laws, _law_switches(told), NOTHING))
     if told.success is not None:
         parts += [element("h3", text("How likely is a ticket?"))]
-        parts.append(_chart(told.success, _granularity_switches(block, "chance"), _reading(told, is_second=True)))
+        parts.append(_chart(told.success, _granularity_switches(told, "chance"), _reading(told, is_second=True)))
     parts.append(_summary(block))
     return element("section", *parts, class_="setting", data_setting=name, aria_labelledby=name)
 
@@ -139,9 +140,9 @@ def _switch(words: Markup, value: str, kind: str, name: str | None, is_on: bool)
     return element("label", box, words)
 
 
-def _granularity_switches(block: Block, *layers: str) -> Markup:
+def _granularity_switches(told: Setting, *layers: str) -> Markup:
     items = []
-    for name, place in slots(block.granularities).items():
+    for name, place in told.places.items():
         swatch = element("svg", marker(STYLES[place].marker, 7, 7, 4.5, class_=f"f{place}"), viewBox="0 0 14 14",
                          class_="swatch", aria_hidden="true")  # fmt: skip
         items.append(_switch(joined([swatch, text(name)]), f"g{place}", "checkbox", None, True))
@@ -154,7 +155,7 @@ def _law_switches(told: Setting) -> Markup:
     offers = [("what the data prefer", "shown"), ("logarithm", "log"), ("power", "power"), ("no law", "none")]
     laws = [_switch(text(words), f"law-{value}", "radio", name, value == "shown") for words, value in offers]
     choice = element("fieldset", element("legend", text("Law")), *laws, class_="switches")
-    return joined([choice, _granularity_switches(told.block, "seeds", "bounds")])
+    return joined([choice, _granularity_switches(told, "seeds", "bounds")])
 
 
 def _reading(told: Setting, is_second: bool = False) -> Markup:

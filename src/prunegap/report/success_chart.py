@@ -7,13 +7,12 @@ handful of seeds. One epsilon is drawn strong, the others faint; on the page the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from prunegap.report.axes import Plot, Scale, area, label, polyline
 from prunegap.report.figure import Drawing, Figure
 from prunegap.report.markup import Markup, element, joined
-from prunegap.report.palette import slots
 from prunegap.report.panel import round_numbers
 from prunegap.report.width_chart import setting, stem
 from prunegap.study.summary import Block
@@ -24,16 +23,16 @@ if TYPE_CHECKING:
 SHARES = ((0.0, "0 %"), (0.25, "25 %"), (0.5, "50 %"), (0.75, "75 %"), (1.0, "100 %"))
 
 
-def success_figure(block: Block, curves: Sequence[SuccessCurve]) -> Figure:
-    """Return the figure of the block's success curves; there must be one at least."""
+def success_figure(block: Block, curves: Sequence[SuccessCurve], places: Mapping[str, int]) -> Figure:
+    """Return the figure of the block's success curves, of which there must be one; `places` are palette.slots."""
     strong = min(curve.epsilon for curve in curves)
     return Figure(
         f"success-{stem(block)}",
         "How likely is a ticket at width n?",
         f"{setting(block)}. Strong: ε = {strong:g}; faint: larger ε. Band: seeds whose interval is still open.",
         _told(curves),
-        _drawing(block, curves, is_wide=True),
-        _drawing(block, curves, is_wide=False),
+        _drawing(block, curves, places, is_wide=True),
+        _drawing(block, curves, places, is_wide=False),
     )
 
 
@@ -54,14 +53,13 @@ def _told(curves: Sequence[SuccessCurve]) -> str:
     return "; ".join(said) + "."
 
 
-def _drawing(block: Block, curves: Sequence[SuccessCurve], is_wide: bool) -> Drawing:
+def _drawing(block: Block, curves: Sequence[SuccessCurve], places: Mapping[str, int], is_wide: bool) -> Drawing:
     width, height = (720.0, 340.0) if is_wide else (330.0, 320.0)
     left, right, bottom = (58.0, width - 118.0, height - 56.0) if is_wide else (50.0, width - 12.0, height - 56.0)
     least = min(int(width) for curve in curves for width in curve.widths if width > 0)
     most = max(int(curve.widths[-1]) for curve in curves)
     low, high = least / 1.3, max(most, 3 * least) * 1.25
     plot = Plot(Scale(low, high, left, right, is_log=True), Scale(0.0, 1.0, bottom, 40.0))
-    places = slots(block.granularities)
     epsilons = [epsilon for epsilon in block.epsilons if epsilon < 1.0]
     strong = epsilons[-1]
     ticks = [(tick, f"{tick:g}") for tick in round_numbers(low, high)]
@@ -84,8 +82,8 @@ def _curve(curve: SuccessCurve, plot: Plot, place: int, index: int, is_strong: b
     stroke = {"class_": f"s{place}", "stroke_linejoin": "round"}
     return element(
         "g",
-        area(chance[0], chance[1], class_=f"f{place} chance", opacity="0.13", display="none"),
-        area(low, high, class_=f"f{place}", opacity="0.2") if low != high else Markup(""),
+        area(chance[0], chance[1], class_=f"f{place} chance", fill_opacity="0.13", display="none"),
+        area(low, high, class_=f"f{place}", fill_opacity="0.2") if low != high else Markup(""),
         polyline(low, **stroke),
         polyline(high, **stroke) if low != high else Markup(""),
         class_=f"g{place} curve e{index}{' strong' if is_strong else ''}",
@@ -104,7 +102,7 @@ def _steps(curve: SuccessCurve, plot: Plot, shares: Iterable[float]) -> list[tup
     return [*points, (plot.right, level)]
 
 
-def _labels(curves: Sequence[SuccessCurve], plot: Plot, places: dict[str, int]) -> Markup:
+def _labels(curves: Sequence[SuccessCurve], plot: Plot, places: Mapping[str, int]) -> Markup:
     """Return the names of the granularities as a key in the right margin."""
     present = [name for name in places if any(curve.granularity == name for curve in curves)]
     return joined(

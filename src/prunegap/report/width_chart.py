@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from prunegap.report.axes import Plot, Scale, area, arrow, dots, label, marker, polyline
 from prunegap.report.figure import Drawing, Figure
 from prunegap.report.markup import Markup, element, joined, number
-from prunegap.report.palette import STYLES, slots
+from prunegap.report.palette import STYLES
 from prunegap.report.panel import Label, Panel, Point, round_numbers, spread
 from prunegap.report.table import span_text
 from prunegap.study.summary import Block, Span
@@ -104,7 +104,7 @@ def _drawing(panel: Panel, is_wide: bool, laws: Sequence[Law] | None = None) -> 
         plot.horizontal([(tick, f"{tick:g}") for tick in round_numbers(low, high)], WIDTH),
         plot.vertical(ticks, ACCURACY if is_wide else "error allowed, ε (finer →)"),
     ]
-    places = slots(panel.block.granularities)
+    places = panel.places
     if laws is not None:
         parts.append(_bounds(panel, plot, places))
         parts += [_law(panel.block, law, plot, places[law.granularity]) for law in laws]
@@ -171,7 +171,7 @@ def _medians(points: Sequence[Point], plot: Plot, place: int) -> list[Markup]:
     beyond = [point for point in points if point["high"] is None]
     stroke = {"class_": f"s{place}", "stroke_width": "2.6", "stroke_linejoin": "round"}
     return [
-        area(between, high, class_=f"f{place}", opacity="0.16"),
+        area(between, high, class_=f"f{place}", fill_opacity="0.16"),
         polyline(low, **stroke),
         polyline(high, **stroke) if between != high else Markup(""),
         *[
@@ -208,7 +208,7 @@ def _law(block: Block, law: Law, plot: Plot, place: int) -> Markup:
         return [(x, plot.y(min(max(float(v), floor), top))) for x, v in zip(places, values, strict=True)]
 
     has_band = not any(math.isnan(float(value)) for value in (*low, *high))
-    band = area(line(low), line(high), class_=f"f{place}", opacity="0.18") if has_band else Markup("")
+    band = area(line(low), line(high), class_=f"f{place}", fill_opacity="0.18") if has_band else Markup("")
     curve = polyline(line(middle), class_=f"s{place}", stroke_width="2.2")
     shown = "law-shown" if law.is_shown else ""
     name = f"g{place} law law-{fit.family.value} {shown}".rstrip()
