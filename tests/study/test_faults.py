@@ -1,6 +1,7 @@
 """Whatever is killed, whenever: no row lost, none doubled, and in the end the rows of an undisturbed run."""
 
 import json
+import math
 import os
 import random
 import signal
@@ -15,13 +16,15 @@ import pytest
 from brute import choose
 from stubborn import PAUSE, ROOM, slow
 
+from prunegap.study import drive
 from prunegap.study.cell import grid
 from prunegap.study.presence import DRIVERS
 from prunegap.study.row import Row
-from prunegap.study.store import DATABASE, TICKETS, Store
+from prunegap.study.standing import Watch
+from prunegap.study.store import DATABASE, TICKETS, CannotWriteError, Store
 from prunegap.study.sweep import measure
 from prunegap.study.ticket_file import load_ticket
-from prunegap.study.width import Effort
+from prunegap.study.width import Effort, WidthInterval
 from prunegap.study.workers import Processes
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks, kills and looks at processes through /proc")
@@ -161,6 +164,45 @@ def test_killed_workers_cost_nothing_but_time(tmp_path: Path, monkeypatch: pytes
     ]
     with Store(tmp_path / "s") as store:
         assert len(store.rows()) == len(cells)
+
+
+class FullDisk:
+    """Fails the puts from the third to the one numbered `until`, as a disk does that is full for a while."""
+
+    def __init__(self, until: float) -> None:
+        self.puts, self.until, self.put = 0, until, Store.put
+
+    def __call__(self, store: Store, row: Row, interval: WidthInterval) -> Row:
+        self.puts += 1
+        if 3 <= self.puts <= self.until:
+            raise CannotWriteError(Path("study.sqlite"), "disk is full")
+        return self.put(store, row, interval)
+
+
+@pytest.mark.parametrize("until", [3, 7, math.inf])
+def test_what_cannot_be_written_is_kept_and_written_later(
+    until: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reference: list[tuple[str, int, int | None]]
+) -> None:
+    disk, events = FullDisk(until), list[str]()
+    monkeypatch.setattr(drive, "WRITE_PATIENCE", 60.0 if until < math.inf else 1.0)
+    monkeypatch.setattr(Store, "put", lambda store, row, interval: disk(store, row, interval))
+
+    def attempt() -> list[Row]:
+        watch = Watch(event=events.append)
+        with Processes(2) as workers:
+            return measure(CELLS, tmp_path / "s", EFFORT, workers, choose=choose, watch=watch)
+
+    if until < math.inf:
+        assert proven(attempt()) == reference
+        assert any("nothing new is begun" in event for event in events)
+    else:
+        with pytest.raises(CannotWriteError, match="disk is full"):
+            attempt()
+        monkeypatch.undo()
+        with Store(tmp_path / "s") as store:
+            assert len(store.rows()) == 2
+        measure(CELLS, tmp_path / "s", EFFORT, choose=choose)
+    check(tmp_path / "s", reference)
 
 
 TWO_DRIVERS = """

@@ -13,5 +13,5 @@ class BadInputError(ValueError):
         self.remedy = remedy
 
     def __reduce__(self) -> tuple[type[BadInputError], tuple[str, str, str]]:
-        """Cross the border of a process whole."""
-        return type(self), (self.value, self.rule, self.remedy)
+        """Cross the border of a process whole; a subclass arrives as what it is one of."""
+        return BadInputError, (self.value, self.rule, self.remedy)

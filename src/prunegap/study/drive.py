@@ -26,6 +26,8 @@ from prunegap.study.workers import Fate, Workers
 
 TICK = 0.5
 """Most seconds between two looks around."""
+WRITE_PATIENCE = 60.0
+"""Seconds for which rows that cannot be written are offered again once nothing runs any more."""
 
 
 @dataclass(frozen=True)
@@ -80,13 +82,21 @@ class Drive:
             if self._flights or self._with_others:
                 self._wait()
             elif self._shelf.trouble is not None:
-                self._store(self._shelf.write())
-                if self._shelf.trouble is not None:
-                    raise self._shelf.trouble
+                self._write_or_raise()
             elif not len(self._agenda):
                 break
         self._tell(at_once=True)
         return self._done
+
+    def _write_or_raise(self) -> None:
+        """Offer what is in hand to the store until it takes it, or for as long as anybody may make room."""
+        end = time.monotonic() + WRITE_PATIENCE
+        while (trouble := self._shelf.trouble) is not None:
+            if time.monotonic() > end:
+                raise trouble
+            time.sleep(TICK)
+            self._tell()
+            self._store(self._shelf.write())
 
     def _hand_out(self) -> None:
         """Submit cells while workers can take them; none while rows cannot be written."""
