@@ -103,6 +103,16 @@ def best_above_four(values: Floats, goal: float, within: float, left: Floats, ri
 
 
 @compiled
+def smallest_within(values: Floats, goal: float, within: float, left: Floats, right: Floats) -> int:
+    """Return the mask of the smallest subset within `within` of `goal`, -1 where none is: a proof.
+
+    `left` and `right` are the work space of `best_subset_kernel` for as many values.
+    """
+    mask = best_up_to_four(values, goal, within)
+    return mask if mask >= 0 else best_above_four(values, goal, within, left, right)
+
+
+@compiled
 def best_single(values: Floats, goal: float, within: float, carried: float) -> tuple[float, int]:
     """Return the least (carried + e)^2 of one value with |e| <= within, and its mask; infinite if there is none."""
     best, mask = np.inf, 0
@@ -171,9 +181,7 @@ def shaped_subsets(
         goal, output = goals[g], g // taps
         mask = frugal_subset(values, goal, within, price, carried[output])
         if mask < 0:
-            mask = best_up_to_four(values, goal, within)
-        if mask < 0:
-            mask = best_above_four(values, goal, within, space[0], space[1])
+            mask = smallest_within(values, goal, within, space[0], space[1])
         masks[g] = mask
         if mask >= 0:
             carried[output] += masked_sum(values, mask) - goal

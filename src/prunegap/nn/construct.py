@@ -21,12 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prunegap.kernels.mask_code import STATE, begin_encoding, encode, end_encoding, fresh_counts
-from prunegap.kernels.smallest import shaped_subsets
+from prunegap.kernels.smallest import shaped_subsets, smallest_within, summed
 from prunegap.kernels.subset_sum import workspace
+from prunegap.model.errors import BadInputError
 from prunegap.model.outcome import Status
 from prunegap.model.problem import checked_epsilon
 from prunegap.nn.graph import InputSet, Step
-from prunegap.nn.source import UNIT, Candidates, SourceLayer
+from prunegap.nn.source import MAX_CONSTANTS, UNIT, Candidates, SourceLayer
 from prunegap.nn.target import LayerWeights, Target
 from prunegap.nn.ticket import NetworkTicket, TicketLayer
 from prunegap.nn.tolerance import Share, tolerances
@@ -100,6 +101,8 @@ def make_ticket(
     fills it. Raises BadInputError for a bad epsilon, seed, price or width.
     """
     epsilon = checked_epsilon(epsilon)
+    if not 0.0 <= price < math.inf:
+        raise BadInputError(f"price {price}", "must be a finite number of at least 0", "use --price 2")
     shared = tolerances(target, epsilon, share)
     inputs = inputs or InputSet()
     one_sided, total, done = target.graph.one_sided(inputs), target.weight_count, 0
@@ -144,9 +147,18 @@ class _Goals:
 
     @property
     def largest(self) -> float:
-        """The largest |w|, biases included."""
-        bias = 0.0 if self.weights.bias is None else float(np.abs(self.weights.bias).max())
-        return max(float(np.abs(self.columns).max()), bias)
+        """The largest |w|; that of a bias divided by the number of constant inputs it may have at most."""
+        return max(float(np.abs(self.columns).max()), self.largest_bias / MAX_CONSTANTS)
+
+    @property
+    def largest_bias(self) -> float:
+        """The largest |b|, 0 without bias."""
+        return 0.0 if self.weights.bias is None else float(np.abs(self.weights.bias).max())
+
+    def source(self, seed: int, index: int, width: int, exponent: int) -> SourceLayer:
+        """Return the random layers; a bias gets about one constant input for each multiple of the scale."""
+        constants = min(MAX_CONSTANTS, max(1, math.ceil(self.largest_bias / 2.0**exponent))) * self.shape.bias
+        return SourceLayer(self.shape, seed, index, width, exponent, constants)
 
     def carried(self) -> Floats:
         """Return errors of 0 for every output, shape (outputs,)."""
@@ -157,18 +169,14 @@ class _Goals:
     ) -> Masks:
         """Return the masks (m,) of an input, -1 where impossible, and bring the errors carried up to date."""
         unit = UNIT * source.scale
-        goals = side * self.weights.block(self.shape, self.columns, block) / unit
+        goals = side * self.columns[block] / unit
         masks = np.zeros(goals.size, dtype=np.int64)
         # Goals off the grid of products make differences that are rounded, by less than one unit.
         within = self.within[block] / unit * (1.0 - 2.0**-50) - 1.0
         price = self.price * (self.within[block] / unit) ** 2
         outputs = self.shape.outputs // self.shape.groups
-        if block < self.shape.inputs:
-            group = block // (self.shape.inputs // self.shape.groups)
-            carried = carried[group * outputs : (group + 1) * outputs]
-        else:
-            # The constant input is 1, the mean of the others is unknown: their errors are no business of the bias.
-            carried = self.carried()
+        group = block // (self.shape.inputs // self.shape.groups)
+        carried = carried[group * outputs : (group + 1) * outputs]
         taps = goals.size // carried.size
 
         def solve(part: tuple[int, int]) -> None:
@@ -178,6 +186,27 @@ class _Goals:
             )
 
         share(solve, carried.size, taps)
+        return masks
+
+    def constant_masks(self, source: SourceLayer, block: int, candidates: Candidates, left: Floats) -> Masks:
+        """Return the masks (outputs,) of a constant input; take its sums off `left`, what the bias still lacks.
+
+        All but the last constant input take an even share, roughly; the last one meets what is left, or cannot.
+        """
+        unit = UNIT * source.scale
+        masks, sums = np.zeros(left.size, dtype=np.int64), np.empty(left.size)
+        space, inputs_left = workspace(candidates.rows.size), source.blocks - block
+        for output, lacking in enumerate(left):
+            values = candidates.factors * candidates.draws[:, output]
+            if inputs_left == 1:
+                # What is left was rounded once for each constant input.
+                within = self.within[-1] / unit * (1.0 - 2.0**-50) - 2.0 * MAX_CONSTANTS
+                masks[output] = smallest_within(values, lacking / unit, within, *space)
+            elif abs(lacking) > source.scale:
+                goal = lacking / unit / inputs_left
+                masks[output] = max(0, smallest_within(values, goal, source.scale / unit / 4.0, *space))
+        summed(candidates.factors, candidates.draws, np.maximum(masks, 0), sums)
+        left -= sums * unit
         return masks
 
 
@@ -205,7 +234,7 @@ def _cut_layer(
     for wide in range(start, max(start, WIDEST if width is None else start) + 1, 8):
         best, *others = _ranked_scales(goals, seed, index, wide)
         for exponent in [best, *others]:
-            cut = _cut(goals, SourceLayer(goals.shape, seed, index, wide, exponent), workers, report)
+            cut = _cut(goals, goals.source(seed, index, wide, exponent), workers, report)
             if isinstance(cut, TicketLayer):
                 return cut
     assert isinstance(cut, Impossible)
@@ -222,7 +251,7 @@ def _ranked_scales(goals: _Goals, seed: int, index: int, width: int) -> list[int
     blocks.append(int(np.abs(goals.columns).max(axis=1).argmax()))
     ranked = []
     for exponent in (top, top - 1, top + 1):
-        source = SourceLayer(goals.shape, seed, index, width, exponent)
+        source = goals.source(seed, index, width, exponent)
         found = np.concatenate([_alone(goals, source, block) for block in blocks])
         kept = int(np.bitwise_count(np.maximum(found, 0).astype(np.uint64)).sum())
         ranked.append((int((found < 0).sum()), kept, exponent))
@@ -238,13 +267,17 @@ def _cut(goals: _Goals, source: SourceLayer, workers: int, report: _Report) -> T
     layer = TicketLayer(source, goals.sides, b"")
     writer, above = _Writer(), np.zeros(0, dtype=np.int64)
     carried = {side: goals.carried() for side in goals.sides}
+    left = np.zeros(0) if goals.weights.bias is None else goals.weights.bias.copy()
     missing, of, first, done = 0, 0, (0, 0, 0), 0
     with ThreadPoolExecutor(workers) as pool:
         share = _Share(pool, workers)
         for part in _chunks(layer.order()):
             drawn = list(pool.map(lambda place: source.candidates(place[1], place[0]), part))
             for (side, block), candidates in zip(part, drawn, strict=True):
-                masks = goals.masks(source, side, block, candidates, carried[side], share)
+                if block < goals.shape.inputs:
+                    masks = goals.masks(source, side, block, candidates, carried[side], share)
+                else:
+                    masks = goals.constant_masks(source, block, candidates, left)
                 absent = np.flatnonzero(masks < 0)
                 if absent.size and not missing:
                     first = (side, block, int(absent[0]))

@@ -96,8 +96,8 @@ class MaskedLayer(nn.Module):
     """Two masked random layers: hidden = relu(u x_j), y = V hidden, the constant input 1 served alike.
 
     `first` (inputs, width) holds the kept weight u of every hidden neuron (j, t), 0 where its row is pruned; `second`
-    is the masked V, (outputs, inputs width) or (outputs, inputs / groups width, kh, kw). `first_constant` (width,)
-    and `second_constant` (outputs, width) serve the constant input.
+    is the masked V, (outputs, inputs width) or (outputs, inputs / groups width, kh, kw). `first_constant` and
+    `second_constant` (outputs, constants width) serve the constant inputs.
     """
 
     def __init__(

@@ -1,15 +1,15 @@
 """The random network that tickets are cut from: one seed, any entry at random access, nothing ever redrawn.
 
 Target layer l with inputs j becomes two random layers. The first has `width` hidden neurons (j, t) for every input
-j, the constant input of a bias included: U of shape (hidden, inputs + bias). The second reads all of them: V of shape
-(outputs, hidden), or (outputs, hidden / groups, kh, kw) where the target is a convolution (da Cunha, Natale,
-Viennot 2022: the first layer is then a 1x1 convolution). The entries of U are uniform on (-1, 1), those of V on
+j, the constant inputs of a bias (always 1) included: U of shape (hidden, inputs + constants). The second reads all
+of them: V of shape (outputs, hidden), or (outputs, hidden / groups, kh, kw) where the target is a convolution (da
+Cunha, Natale, Viennot 2022: the first layer is then a 1x1 convolution). The entries of U are uniform on (-1, 1), those of V on
 (-scale, scale), with scale a power of two, the one number that a layer takes from its target. A draw is an odd
 multiple of 2^-24, so that float32 holds every entry and float64 every sum of up to 16 products exactly.
 
 Draw p of the stream (seed, layer, j, part) is number p of numpy.random.Philox(key=[seed, KEY], counter=[0, part, j,
-layer]): its upper 24 bits b give (2 b + 1) / 2^24 - 1. Part 0 holds U[(j, t), i] at t (inputs + bias) + i, part 1
-holds column (j, t) of V at t m..t m + m - 1, so a wider source has the narrower one inside.
+layer]): its upper 24 bits b give (2 b + 1) / 2^24 - 1. Part 0 holds U[(j, t), i] at t (inputs + constants) + i,
+part 1 holds column (j, t) of V at t m..t m + m - 1, so a wider source has the narrower one inside.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ UNIT = 2.0 ** (-2 * BITS)
 """Products of numerators of two draws count these."""
 MAX_SEED = 2**63 - 1
 MAX_WIDTH = 1024
+MAX_CONSTANTS = 16
 
 Draws = NDArray[np.int32]
 Floats = NDArray[np.float64]
@@ -52,8 +53,9 @@ class Candidates:
 class SourceLayer:
     """The two random layers for one layer of the target.
 
-    `index` is the layer's place among the layers of its network, `width` the hidden neurons an input has,
-    scale = 2^exponent. Raises BadInputError for a seed outside 0..2^63 - 1 or a width outside 1..1024.
+    `index` is the layer's place among the layers of its network, `width` the hidden neurons an input has, scale =
+    2^exponent, `constants` the inputs that are always 1 (0 without bias; more than one where the bias is large).
+    Raises BadInputError for a seed outside 0..2^63 - 1 or a width outside 1..1024.
     """
 
     shape: LayerShape
@@ -61,8 +63,13 @@ class SourceLayer:
     index: int
     width: int
     exponent: int
+    constants: int = -1
 
     def __post_init__(self) -> None:
+        if self.constants == -1:
+            object.__setattr__(self, "constants", int(self.shape.bias))
+        if not self.shape.bias <= self.constants <= MAX_CONSTANTS * self.shape.bias:
+            raise BadInputError(f"{self.constants} constant inputs", "do not fit the bias", "make the ticket anew")
         if not 0 <= self.seed <= MAX_SEED:
             raise BadInputError(f"seed {self.seed}", "must lie in 0..2^63 - 1", "use --seed 0")
         if not 1 <= self.width <= MAX_WIDTH:
@@ -77,8 +84,8 @@ class SourceLayer:
 
     @property
     def blocks(self) -> int:
-        """Inputs, the constant one included."""
-        return self.shape.inputs + self.shape.bias
+        """Inputs, the constant ones included."""
+        return self.shape.inputs + self.constants
 
     @property
     def hidden(self) -> int:
@@ -87,7 +94,7 @@ class SourceLayer:
 
     def served(self, block: int) -> int:
         """Return the number of target weights that input `block` has."""
-        return self.shape.outputs if block == self.shape.inputs else self.shape.weights_per_input
+        return self.shape.outputs if block >= self.shape.inputs else self.shape.weights_per_input
 
     def first(self, block: int) -> Draws:
         """Return the numerators of U[(block, t), block] for every t, shape (width,)."""
@@ -104,7 +111,7 @@ class SourceLayer:
         return Candidates(rows, np.abs(first[rows]).astype(np.float64), draws)
 
     def first_dense(self) -> Float32s:
-        """Return U, shape (hidden, inputs + bias); hidden neuron (j, t) is row j width + t, the constant last."""
+        """Return U, shape (hidden, inputs + constants); neuron (j, t) is row j width + t, the constants last."""
         return (self._all(0, self.blocks) * np.float32(2.0**-BITS)).reshape(self.hidden, self.blocks)
 
     def second_dense(self) -> Float32s:
@@ -122,9 +129,11 @@ class SourceLayer:
         return self.shape.widened(self.width).from_columns(flat)
 
     def constant_dense(self) -> Float32s:
-        """Return the columns of V that the constant input's hidden neurons have, shape (outputs, width)."""
-        draws = np.empty((self.width, self.shape.outputs), dtype=np.int32)
-        drawn_rows(self.seed, self.index, self.shape.inputs, 1, np.arange(self.width), draws)
+        """Return the columns of V that the constants' hidden neurons have, shape (outputs, constants width)."""
+        draws = np.empty((self.constants * self.width, self.shape.outputs), dtype=np.int32)
+        for k in range(self.constants):
+            part = draws[k * self.width : (k + 1) * self.width]
+            drawn_rows(self.seed, self.index, self.shape.inputs + k, 1, np.arange(self.width), part)
         return np.ascontiguousarray((draws * np.float32(2.0**-BITS * self.scale)).T)
 
     def _all(self, part: int, length: int) -> Draws:

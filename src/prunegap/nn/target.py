@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from prunegap.model.errors import BadInputError
-from prunegap.nn.graph import Graph, LayerShape
+from prunegap.nn.graph import Graph
 
 Floats = NDArray[np.float64]
 
@@ -21,13 +21,6 @@ class LayerWeights:
 
     weight: Floats
     bias: Floats | None = None
-
-    def block(self, shape: LayerShape, columns: Floats, block: int) -> Floats:
-        """Return all weights that input `block` has; the bias for the constant input."""
-        if block < shape.inputs:
-            return np.asarray(columns[block])
-        assert self.bias is not None
-        return self.bias
 
     @property
     def count(self) -> int:

@@ -56,7 +56,7 @@ class TicketLayer:
     code: bytes
 
     def order(self) -> Iterator[tuple[int, int]]:
-        """Yield (side, block) in the order in which masks are coded; the constant input has one side."""
+        """Yield (side, block) in the order in which masks are coded; constant inputs have one side."""
         for side in self.sides:
             for block in range(self.source.blocks):
                 if side == 1 or block < self.source.shape.inputs:
@@ -92,10 +92,13 @@ class TicketLayer:
         sides = {side: np.zeros((shape.inputs, shape.weights_per_input)) for side in self.sides}
         bias = np.zeros(shape.outputs) if shape.bias else None
         for block in self.decoded():
-            into = sides[block.side][block.block] if block.block < shape.inputs else bias
-            assert into is not None
-            summed(block.candidates.factors, block.candidates.draws, block.masks, into)
-            into *= UNIT * self.source.scale
+            sums = np.empty(block.masks.size)
+            summed(block.candidates.factors, block.candidates.draws, block.masks, sums)
+            sums *= UNIT * self.source.scale
+            if block.block < shape.inputs:
+                sides[block.side][block.block] = sums
+            elif bias is not None:
+                bias += sums
         arrays = {side: shape.from_columns(columns) for side, columns in sides.items()}
         return Collapsed(arrays[1], arrays.get(-1), bias)
 
@@ -185,14 +188,15 @@ def _masked(ticket: NetworkTicket, step: Step) -> tuple[NDArray[np.float32], ...
     unit = np.float32(2.0**-BITS)
     first = np.zeros((source.blocks, source.width), dtype=np.float32)
     columns = np.zeros((shape.inputs, source.width, shape.weights_per_input), dtype=np.float32)
-    constant = np.zeros((source.width, shape.outputs), dtype=np.float32)
+    constant = np.zeros((source.constants, source.width, shape.outputs), dtype=np.float32)
     for block in layer.decoded():
         rows = block.candidates.rows
         kept = (block.masks >> np.arange(rows.size)[:, None]) & 1 == 1
-        into = columns[block.block] if block.block < shape.inputs else constant
+        into = columns[block.block] if block.block < shape.inputs else constant[block.block - shape.inputs]
         into[rows] = np.where(kept, block.candidates.draws, 0) * (unit * np.float32(source.scale))
         first[block.block, rows] = np.where(kept.any(axis=1), block.side * block.candidates.factors, 0) * unit
     second = shape.widened(source.width).from_columns(columns.reshape(shape.inputs * source.width, -1))
     if not shape.bias:
         return first, second
-    return first[:-1], second, first[-1], np.ascontiguousarray(constant.T)
+    hidden = source.constants * source.width
+    return first[: shape.inputs], second, first[shape.inputs :].reshape(-1), constant.reshape(hidden, -1).T.copy()

@@ -41,7 +41,7 @@ def ticket_bytes(ticket: NetworkTicket) -> bytes:
     from safetensors.numpy import save
 
     layers = [
-        [step.name, layer.source.width, layer.source.exponent, layer.digest()]
+        [step.name, layer.source.width, layer.source.exponent, layer.source.constants, layer.digest()]
         for step in ticket.graph.layers
         for layer in [ticket.layers[step.name]]
     ]
@@ -176,11 +176,12 @@ def _undamaged_header(content: bytes) -> dict[str, Any]:
 def _rebuilt(header: dict[str, Any], tensors: dict[str, NDArray[Any]]) -> NetworkTicket:
     graph, inputs = Graph.from_object(header["graph"]), InputSet.parse(header["inputs"])
     one_sided, layers, digests = graph.one_sided(inputs), {}, {}
-    for index, (step, (name, width, exponent, digest)) in enumerate(zip(graph.layers, header["layers"], strict=True)):
+    for index, (step, recipe) in enumerate(zip(graph.layers, header["layers"], strict=True)):
+        name, width, exponent, constants, digest = recipe
         code = tensors.pop(f"masks.{index}")
         if name != step.name or code.dtype != np.uint8 or code.ndim != 1:
             raise _DamageError("holds masks of other layers than its graph")
-        source = SourceLayer(step.shape, int(header["seed"]), index, int(width), int(exponent))
+        source = SourceLayer(step.shape, int(header["seed"]), index, int(width), int(exponent), int(constants))
         layers[name] = TicketLayer(source, (1,) if one_sided[name] else (1, -1), code.tobytes())
         digests[name] = digest
     if tensors:
