@@ -19,7 +19,7 @@ from torch import nn
 
 from prunegap.model.errors import BadInputError
 from prunegap.model.granularity import Granularity
-from prunegap.trained.calibrate import Calibration, evaluating, run
+from prunegap.trained.calibrate import Calibration, evaluating, first_tensor, run
 from prunegap.trained.layer import layers, set_weight, weight_matrix
 from prunegap.trained.prune import shift_bias
 from prunegap.trained.prune_units import unit_problem
@@ -145,11 +145,8 @@ def _largest(
 
 
 def output_of(model: nn.Module, batch: Any) -> torch.Tensor:
-    """Return the first floating-point tensor of the model's output, samples first, flattened to (samples, values)."""
-    result = run(model, batch)
-    while not isinstance(result, torch.Tensor):
-        result = next(iter(result.values())) if isinstance(result, Mapping) else result[0]
-    return result.detach().double().flatten(1)
+    """Return the first tensor of the model's output, samples first, flattened to (samples, values)."""
+    return first_tensor(run(model, batch)).detach().double().flatten(1)
 
 
 class OutputError:

@@ -51,6 +51,13 @@ def run(model: nn.Module, batch: Batch) -> Any:
     return model(**batch) if isinstance(batch, Mapping) else model(*batch)
 
 
+def first_tensor(result: Any) -> torch.Tensor:
+    """Return the first tensor of a model's output: itself, or the first entry of a sequence or mapping."""
+    while not isinstance(result, torch.Tensor):
+        result = next(iter(result.values())) if isinstance(result, Mapping) else result[0]
+    return result
+
+
 class Calibration:
     """The dense model, its batches, and the order in which it calls its layers.
 

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from prunegap.model.errors import BadInputError
-from prunegap.trained.calibrate import Batch, evaluating, run
+from prunegap.trained.calibrate import Batch, evaluating, first_tensor, run
 
 Loss = Callable[[nn.Module, Any], torch.Tensor]
 
@@ -65,13 +65,7 @@ def _kept(model: nn.Module, masks: Mapping[str, torch.Tensor] | None) -> list[tu
     return [(named[f"{name}.weight"], mask) for name, mask in masks.items()]
 
 
-def _first(result: Any) -> torch.Tensor:
-    while not isinstance(result, torch.Tensor):
-        result = next(iter(result.values())) if isinstance(result, Mapping) else result[0]
-    return result
-
-
 def _distance(model: nn.Module, dense: nn.Module, batch: Batch) -> torch.Tensor:
     with evaluating(dense):
-        goal = _first(run(dense, batch))
-    return ((_first(run(model, batch)) - goal) ** 2).mean()
+        goal = first_tensor(run(dense, batch))
+    return ((first_tensor(run(model, batch)) - goal) ** 2).mean()

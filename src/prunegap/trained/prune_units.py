@@ -23,6 +23,7 @@ from prunegap.trained.solve.registry import SCORED, solve_units
 from prunegap.trained.solve.ridge import ridge_for_units
 from prunegap.trained.solve.units import UnitPart, UnitProblem
 from prunegap.trained.unit_groups import Bools, Group, reading_columns, remove_units
+from prunegap.trained.unit_scores import magnitude_scores
 
 
 def prune_units(
@@ -124,14 +125,9 @@ def unit_problem(
 
 
 def _by_size(model: nn.Module, group: Group, keep: int, scores: Array | None) -> Bools:
-    """Return the units kept by score, or by the norm of the weights that make them, where no reader can be hooked."""
+    """Return the units kept by score, or by the size of their weights, where no reader can be hooked."""
     if scores is None:
-        scores = np.zeros(group.units)
-        state = model.state_dict()
-        for member in group.members:
-            if member.role == "out":
-                size = (state[member.parameter].double() ** 2).transpose(0, member.dim).flatten(1).sum(1).numpy()
-                scores = scores + size[np.asarray(member.indices)].sum(axis=1)
+        scores = magnitude_scores(model, [group])[group.name]
     kept = np.zeros(group.units, dtype=np.bool_)
     kept[np.argsort(-np.asarray(scores), kind="stable")[:keep]] = True
     return kept
