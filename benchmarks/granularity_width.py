@@ -1,9 +1,9 @@
 """Claim: blocks of two already pay the price of whole neurons, n:m pays the logarithm of single weights (d = 4).
 
 For every epsilon and seed it proves a lower end for block:K by the planes of its blocks (search/slices.py, one
-question about a wide network) and, with --tickets, reads from a study of n:m and weight cells how narrow their tickets
-are. It prints medians and in how many draws the block's lower end is not below the n:m upper end: there the block is
-proven wider at that epsilon, whatever the open intervals hide.
+question about a wide network) and, with --tickets, reads from a study of n:m and weight cells how narrow their
+tickets are. It prints medians and in how many draws the block's lower end is not below the n:m upper end: there the
+block is proven wider at that epsilon, whatever the open intervals hide.
 
     prunegap measure --granularity weight,2:4,1:2 --dimension 4 --epsilon 0.1,0.01,0.001 --seeds 5 --out nm
     python benchmarks/granularity_width.py --dimension 4 --epsilon 0.1,0.01,0.001 --seeds 5 --tickets nm
