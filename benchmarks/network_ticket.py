@@ -205,8 +205,8 @@ def told(row: dict[str, Any]) -> str:
     return (
         f"{row['network']}: {row['weights']} weights; made in {row['making']:.2f} s; made, certified and saved in "
         f"{row['seconds']:.2f} s ({row['cpu']:.2f} s CPU), loaded in {row['loading']:.2f} s\n"
-        f"  peak {row['peak_mb']:.0f} MB; kept {row['kept']:.3f} a weight ({row['paths']:.3f} with paths apart), file "
-        f"{row['bits']:.2f} bits a weight, loads to the same bits: {row['same_bits']}\n"
+        f"  peak {row['peak_mb']:.0f} MB; kept {row['kept']:.3f} a weight ({row['paths']:.3f} with paths apart), "
+        f"file {row['bits']:.2f} bits a weight, loads to the same bits: {row['same_bits']}\n"
         f"  same class {row['agreement']:.2%}{right}; output error measured {row['greatest_error']:.3g}, proven "
         f"{row['proven_error']:.3g}; weights within {row['weight_error']:.6f}\n"
         f"  CP-SAT takes {row.get('peer_ratio', 0):.0f} times as long a weight; same fewest {row.get('peer_agreed')}"

@@ -122,7 +122,7 @@ def test_states_have_the_targets_names_where_one_sided(path: Path, tmp_path: Pat
     assert torch.equal(state["linear.weight"], network.layers[3].positive)
     assert torch.equal(state["first.weight_negative"], network.layers[0].negative)
     assert {"last.weight", "linear.bias"} <= state.keys()
-    assert export_state(path, tmp_path / "masked", "masked") == 15
+    assert export_state(path, tmp_path / "masked", "masked") == 16
     with pytest.raises(BadInputError, match="form"):
         export_state(path, tmp_path / "other", "dense")
 

@@ -92,7 +92,9 @@ def test_nan_weights_are_named_with_their_place(value: float) -> None:
     [
         ("a gelu b", "gelu"), ("a relu c", "c "), ("a a", "twice"), ("a(stride=2)", "stride"),
         ("a add:x", "'x'"),
-        ("relu bn:a", "does not follow"), ("", "without layers"), ("relu", "without layers"), ("b relu a", "does not fit"), ("a maxpool", "size"), ("a maxpool(1x2x3)", "sizes"), ("a maxpool(u)", "invalid"),
+        ("relu bn:a", "does not follow"), ("", "without layers"), ("relu", "without layers"),
+        ("b relu a", "does not fit"), ("a maxpool", "size"), ("a maxpool(1x2x3)", "sizes"),
+        ("a maxpool(u)", "invalid"),
     ],
 )  # fmt: skip
 def test_bad_words_are_named(words: str, named: str) -> None:

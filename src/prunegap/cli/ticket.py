@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as js
+import math
 import sys
 import time
 from pathlib import Path
@@ -191,7 +192,7 @@ def _lines(cut: NetworkTicket, size: int) -> str:
         for layer in told["layers"]
     ]
     if proof := cut.claim.get("certificate"):
-        lines.append(f"proven on {proof['inputs']}: every output within {proof['output_error']:.4g} of the target's")
+        lines.append(f"proven on {proof['inputs']}: every output within {_up(proof['output_error'])} of the target's")
     return "\n".join([*lines, *_measured_lines(cut.claim.get("measured"))])
 
 
@@ -199,7 +200,13 @@ def _proven(claim: Any, name: str) -> str:
     if "certificate" not in claim:
         return ""
     error, residual, norm = claim["certificate"]["layers"][name]
-    return f"; every weight within {error:.4g}, residual norm {residual:.4g} of {norm:.4g}"
+    return f"; every weight within {_up(error)}, residual norm {_up(residual)} of {_up(norm)}"
+
+
+def _up(bound: float) -> str:
+    """Return a bound in four digits, rounded up."""
+    digits = f"{bound:.4g}"
+    return digits if float(digits) >= bound else f"{bound + 0.5 * 10.0 ** (math.floor(math.log10(bound)) - 3):.4g}"
 
 
 def _measured_lines(measured: dict[str, Any] | None) -> list[str]:

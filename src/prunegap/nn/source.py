@@ -3,9 +3,9 @@
 Target layer l with inputs j becomes two random layers. The first has `width` hidden neurons (j, t) for every input
 j, the constant inputs of a bias (always 1) included: U of shape (hidden, inputs + constants). The second reads all
 of them: V of shape (outputs, hidden), or (outputs, hidden / groups, kh, kw) where the target is a convolution (da
-Cunha, Natale, Viennot 2022: the first layer is then a 1x1 convolution). The entries of U are uniform on (-1, 1), those of V on
-(-scale, scale), with scale a power of two, the one number that a layer takes from its target. A draw is an odd
-multiple of 2^-24, so that float32 holds every entry and float64 every sum of up to 16 products exactly.
+Cunha, Natale, Viennot 2022: the first layer is then a 1x1 convolution). The entries of U are uniform on (-1, 1),
+those of V on (-scale, scale), with scale a power of two, the one number that a layer takes from its target. A draw is
+an odd multiple of 2^-24, so that float32 holds every entry and float64 every sum of up to 16 products exactly.
 
 Draw p of the stream (seed, layer, j, part) is number p of numpy.random.Philox(key=[seed, KEY], counter=[0, part, j,
 layer]): its upper 24 bits b give (2 b + 1) / 2^24 - 1. Part 0 holds U[(j, t), i] at t (inputs + constants) + i,
