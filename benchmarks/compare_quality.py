@@ -1,10 +1,10 @@
 """Accuracy after one-shot pruning, without fine-tuning: prunegap beside its peers, on networks trained here.
 
-    python benchmarks/compare_quality.py --peers DIRECTORY_WITH_TORCH_PRUNING [--seeds 3] [--model mlp] [--cache FOLDER]
+    python benchmarks/compare_quality.py --peers FOLDER_WITH_TORCH_PRUNING [--seeds 3] [--model mlp] [--cache FOLDER]
 
-Units: at equal parameters, against Torch-Pruning's importances (each also with global ranking; its models are taken just
-*above* the target size). Weights: at equal keep_fraction against magnitude, global magnitude, Wanda and SparseGPT;
-the last two are this repository's own implementations of the published algorithms, run as published (`published=True`).
+Units: at equal parameters, against Torch-Pruning's importances, each also with global ranking; its models are taken
+just above the target size. Weights: at equal keep_fraction against magnitude, global magnitude, Wanda and SparseGPT;
+the last two are this repository's own implementations of the published algorithms, run as published (published=True).
 All sides see the same 512 calibration images; Taylor and Hessian also see their labels, prunegap does not.
 """
 
@@ -69,17 +69,19 @@ def even(groups: tuple, cost: Callable, target: float) -> dict[str, float]:
     return {group.name: low for group in groups}
 
 
-def peers_by_unit(model: nn.Module, data: Data, tp: object) -> Iterator[tuple[float, str, float, int]]:
+def peers_by_unit(model: nn.Module, data: Data, tp: object, chosen: str) -> Iterator[tuple[float, str, float, int]]:
     """Yield the same of Torch-Pruning, for each importance with and without global ranking."""
     importances = {
-        "magnitude": tp.importance.GroupMagnitudeImportance,
         "taylor": tp.importance.GroupTaylorImportance,
+        "magnitude": tp.importance.GroupMagnitudeImportance,
         "hessian": tp.importance.GroupHessianImportance,
         "fpgm": tp.importance.FPGMImportance,
         "lamp": tp.importance.LAMPImportance,
     }
     images, labels = data.train[:CALIBRATION], data.train_labels[:CALIBRATION]
     for name, make in importances.items():
+        if chosen and name not in chosen:
+            continue
         for everywhere in (False, True):
             side = f"torch-pruning {name}{' global' if everywhere else ''}"
             try:
@@ -89,7 +91,7 @@ def peers_by_unit(model: nn.Module, data: Data, tp: object) -> Iterator[tuple[fl
 
 
 def peer_path(model, data, tp, importance, everywhere, side, images, labels):
-    """One run of Torch-Pruning in 40 small steps; the last model above each target is scored."""
+    """One run of Torch-Pruning in 25 small steps; the last model above each target is scored."""
     heads = {m: m.heads for m in model.modules() if hasattr(m, "heads")}
     num_heads = {layer: module.heads for module in heads for layer in (module.q, module.k, module.v)}
     last = [m for m in model.modules() if isinstance(m, nn.Linear)][-1]
@@ -98,7 +100,7 @@ def peer_path(model, data, tp, importance, everywhere, side, images, labels):
         images[:2],
         importance=importance,
         pruning_ratio=0.98,
-        iterative_steps=40,
+        iterative_steps=25,
         global_pruning=everywhere,
         ignored_layers=[last],
         num_heads=num_heads,
@@ -109,14 +111,14 @@ def peer_path(model, data, tp, importance, everywhere, side, images, labels):
         model.zero_grad()
         if isinstance(importance, tp.importance.GroupHessianImportance):
             importance.zero_grad()
-            for loss in nn.functional.cross_entropy(model(images[:256]), labels[:256], reduction="none"):
+            for loss in nn.functional.cross_entropy(model(images[:128]), labels[:128], reduction="none"):
                 model.zero_grad()
                 loss.backward(retain_graph=True)
                 importance.accumulate_grad(model)
         elif isinstance(importance, tp.importance.GroupTaylorImportance):
             nn.functional.cross_entropy(model(images), labels).backward()
         pruner.step()
-        if pruner.current_step >= 40 and size(model) > (1 - left[0]) * dense:
+        if pruner.current_step >= 25 and size(model) > (1 - left[0]) * dense:
             return
         while left and size(model) <= (1 - left[0]) * dense:
             yield left.pop(0), side, accuracy(before, data), size(before)
@@ -165,6 +167,7 @@ def main() -> None:
     parser.add_argument("--model", choices=[*MAKERS, "all"], default="all")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--peers", help="folder that holds torch_pruning")
+    parser.add_argument("--importances", default="", help="comma-separated names; all by default")
     parser.add_argument("--cache", type=Path, help="folder of trained weights")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -180,10 +183,12 @@ def main() -> None:
             rows.append(row(name, seed, "dense", 0.0, "dense", accuracy(model, data), size(model)))
             for kind, found in (
                 ("unit", ours_by_unit(model, data)),
-                ("unit", peers_by_unit(model, data, tp) if tp else ()),
+                ("unit", peers_by_unit(model, data, tp, options.importances) if tp else ()),
                 ("weight", by_weight(model, data)),
             ):
-                rows += [row(name, seed, kind, *values) for values in found]
+                for values in found:
+                    rows.append(row(name, seed, kind, *values))
+                    print("  ", *values, file=sys.stderr, flush=True)
             print(f"{name} seed {seed}: {time.process_time() - start:.0f} s of CPU", file=sys.stderr, flush=True)
             if options.json:
                 options.json.write_text(json.dumps(rows, indent=1))
