@@ -49,9 +49,10 @@ WIDEST = 80
 
 @dataclass(frozen=True)
 class Impossible:
-    """Weights of a layer that no subset of their candidates meets, at the given width and scale: proven by search.
+    """Sums of a layer that no subset of their candidates meets, at the given width and scale: proven by search.
 
-    `first` is the (side, input channel, place among its weights) of one of them; `nearest_width` a hint in words.
+    `count` of `of` sums; `first` is one of them: side, input channel (constants last), place among its weights. The
+    proof holds for epsilon less 2^-42 of the scale, which is what roundings may hide.
     """
 
     layer: str
