@@ -61,9 +61,13 @@ def test_a_portrait_shows_the_certified_error(seed: int, readout: Readout) -> No
     for kink, row in zip(portrait.kept, problem.network.weights[mask.alive], strict=True):
         angle = towards - math.radians(kink)
         assert abs(row @ [math.cos(angle), math.sin(angle)]) < 1e-9
-    middle = np.interp(0.0, portrait.angles, portrait.error) * problem.epsilon
     network = mask.apply(problem.network)
-    assert middle == pytest.approx(float(network(problem.target[None, :], readout)[0]) - 1.0)
+    for degrees in (-120.0, -33.0, 0.0, 37.0, 95.0):
+        angle = towards - math.radians(degrees)
+        x = np.array([math.cos(angle), math.sin(angle)])
+        truth = float(network(x[None, :], readout)[0]) - max(0.0, float(x @ problem.target))
+        drawn = np.interp(degrees, portrait.angles, portrait.error) * problem.epsilon
+        assert drawn == pytest.approx(truth, abs=1e-3)
 
 
 def test_colours_are_stable_and_told_apart() -> None:
