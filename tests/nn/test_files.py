@@ -103,6 +103,19 @@ def test_forgeries_with_a_right_file_digest_are_refused(path: Path, changes: dic
         read_ticket(path)
 
 
+@pytest.mark.parametrize("option", ["outputs", "inputs", "groups", "kernel", "bias"])
+@pytest.mark.parametrize("value", [0, -3, 10**14, "x", None, [0, 0]])
+def test_forged_graphs_are_refused(cut: NetworkTicket, path: Path, option: str, value: object) -> None:
+    graph = cut.graph.as_object()
+    step = next(step for step in graph["steps"] if step[0] == "grouped")
+    if bool(value) == step[3][option]:
+        return
+    step[3][option] = value
+    forged(path, graph=graph)
+    with pytest.raises(BadInputError, match=r"net\.ticket"):
+        read_ticket(path)
+
+
 def test_another_generator_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "STREAM", "philox4x32")
     with pytest.raises(BadInputError, match="this version draws 'philox4x32'"):

@@ -130,6 +130,10 @@ def refuse_to_overwrite(out: Path) -> None:
             raise BadInputError(f"out {out}", "exists and is no ticket", "choose another name") from None
 
 
+# What a header with a right digest and wrong contents can lead to.
+_MALFORMED = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, MemoryError, RecursionError)
+
+
 class _DamageError(Exception):
     """What is wrong with the bytes of a file."""
 
@@ -149,7 +153,7 @@ def _parsed(content: bytes) -> NetworkTicket:
         raise BadInputError("ticket", str(damage), _REMEDY) from None
     except BadInputError:
         raise
-    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (SafetensorError, *_MALFORMED) as error:
         raise BadInputError("ticket", f"is malformed ({type(error).__name__})", _REMEDY) from None
 
 
