@@ -16,13 +16,15 @@ from prunegap.laws.likelihood import Data, curvature
 Flags = NDArray[np.bool_]
 
 MOST_STEPS = 150
+ROUNDING = 1e-9
+"""A gain below this part of the log-likelihood moves no parameter by a visible part of its error."""
 
 
 def maximise(shape: Shape, starts: Array, data: Data, weights: Array, tolerance: float = 1e-8) -> tuple[Array, Array]:
     """Return the maximisers, shape (r, k), and the weighted log-likelihoods reached, shape (r,).
 
-    `starts` has shape (r, k), `weights` (r, m). A problem ends when a step gains less than `tolerance`, when no
-    step gains, or after 150 steps.
+    `starts` has shape (r, k), `weights` (r, m). A problem ends when a step gains less than `tolerance` or 1e-9 of
+    the log-likelihood, when no step gains, or after 150 steps.
     """
     low, high = shape.limits()
     theta = np.clip(starts, low, high)
@@ -38,7 +40,8 @@ def maximise(shape: Shape, starts: Array, data: Data, weights: Array, tolerance:
         reached = (weights[going] * then.value).sum(axis=-1)
         gain = reached - value[going]
         better = gain > 0.0
-        ended = (better & (gain < tolerance)) | (~better & (damping[going] > 1e6)) | ~np.isfinite(reached)
+        small = gain < np.maximum(tolerance, ROUNDING * np.abs(value[going]))
+        ended = (better & small) | (~better & (damping[going] > 1e6)) | ~np.isfinite(reached)
         damping[going] = np.where(better, damping[going] * 0.2, damping[going] * 8.0)
         taken = going[better]
         theta[taken], value[taken] = trial[better], reached[better]
