@@ -1,4 +1,4 @@
-"""The process that times one model for `measure_latency`: it answers messages on standard input, one by one.
+"""The process that times one model at a time: it answers messages on standard input, one by one.
 
 Messages are pickles, between this process and the parent that started it only; no file is written or read.
 """
@@ -12,37 +12,47 @@ import warnings
 
 import torch
 
-from prunegap.trained.latency import prepared, receive, send
+from prunegap.trained.latency import TURN, Turn, prepared, receive, send
+
+Answer = tuple[str, object]
 
 
 def main() -> None:
-    """Answer "ready" (or why not) to a model, then "seconds" to every turn, until the parent goes away."""
+    """Answer "ready" (or why not) to a model and "seconds" to a turn, until the parent goes away."""
     answers, questions = os.fdopen(os.dup(1), "wb"), os.fdopen(os.dup(0), "rb")
     os.dup2(2, 1)  # whatever the user's code prints must not look like an answer
     torch.set_num_threads(int(sys.argv[1]))
     warnings.simplefilter("ignore")
+    turn: Turn | None = None
     try:
-        whole = receive(questions)
-        try:
-            model, inputs, warm_up = pickle.loads(whole)
-        except Exception as error:
-            send(answers, pickle.dumps(("unknown", str(error))))
-            return
-        try:
-            turn = prepared(model, inputs, warm_up)
-        except Exception as error:
-            send(answers, pickle.dumps(("failed", f"{type(error).__name__}: {error}")))
-            return
-        send(answers, pickle.dumps(("ready", None)))
         while True:
-            receive(questions)
-            try:
-                answer: tuple[str, object] = ("seconds", turn())
-            except Exception as error:
-                answer = ("failed", f"{type(error).__name__}: {error}")
+            message = receive(questions)
+            if message == TURN and turn is not None:
+                answer = _timed(turn)
+            else:
+                turn = None  # the model before is let go first
+                turn, answer = _loaded(message)
             send(answers, pickle.dumps(answer))
     except (EOFError, BrokenPipeError):
         return
+
+
+def _loaded(message: bytes) -> tuple[Turn | None, Answer]:
+    try:
+        model, inputs, warm_up = pickle.loads(message)
+    except Exception as error:
+        return None, ("unknown", str(error))
+    try:
+        return prepared(model, inputs, warm_up), ("ready", None)
+    except Exception as error:
+        return None, ("failed", f"{type(error).__name__}: {error}")
+
+
+def _timed(turn: Turn) -> Answer:
+    try:
+        return ("seconds", turn())
+    except Exception as error:
+        return ("failed", f"{type(error).__name__}: {error}")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from prunegap.trained.structure.module import ShrunkModule
 from prunegap.whole_file import write_whole
 
 SCHEMA = 1
-_KEY = "prunegap"
+KEY = "prunegap"
 _NAME = re.compile(r"[A-Za-z_]\w*\Z", re.ASCII)
 _TARGET = re.compile(r"\w+(\.\w+)*\Z")
 _SIZES: dict[str, Callable[..., Any]] = {
@@ -38,6 +38,12 @@ def save(module: ShrunkModule, path: str | Path) -> None:
 
     Raises BadInputError for another kind of module, or where `path` cannot be written.
     """
+    tensors, header = contents(module)
+    write_whole(Path(path), safetensors.torch.save(tensors, {KEY: header}))
+
+
+def contents(module: ShrunkModule) -> tuple[dict[str, torch.Tensor], str]:
+    """Return what `save` writes: the tensors, and the graph as JSON; raises BadInputError for another module."""
     if not isinstance(module, ShrunkModule):
         raise BadInputError(
             type(module).__name__, "is not a shrunk module", "save what prunegap.trained.structure.shrunk returned"
@@ -52,7 +58,7 @@ def save(module: ShrunkModule, path: str | Path) -> None:
         "nodes": [_node(n) for n in module.graph.nodes],
     }
     tensors = {name: t.detach().cpu().contiguous().clone() for name, t in state.items()}
-    write_whole(Path(path), safetensors.torch.save(tensors, {_KEY: json.dumps(header, separators=(",", ":"))}))
+    return tensors, json.dumps(header, separators=(",", ":"))
 
 
 def load(path: str | Path) -> ShrunkModule:
@@ -62,20 +68,32 @@ def load(path: str | Path) -> ShrunkModule:
     """
     try:
         with safetensors.safe_open(str(path), framework="pt") as file:
-            text = (file.metadata() or {}).get(_KEY)
+            text = (file.metadata() or {}).get(KEY)
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (not a dict; clone: aligned)
-        header = json.loads(text or "null")
-        if not isinstance(header, dict) or header.get("schema") != SCHEMA:
-            raise _bad(path, "is no prunegap module of this version")
-        for name, trains in header["parameters"].items():
-            tensors[name] = nn.Parameter(tensors[name], trains)
-        return ShrunkModule(tensors, _graph(header["nodes"], tensors, path)).train(header["training"])
+        return module_of(tensors, text, path)
     except BadInputError:
         raise
     except Exception as error:
-        raise _bad(
-            path, f"cannot be read ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
-        ) from None
+        raise _bad(path, f"cannot be read ({_first_line(error)})") from None
+
+
+def module_of(tensors: dict[str, torch.Tensor], header: str | None, path: str | Path) -> ShrunkModule:
+    """Return the module of `contents`; `path` is named where they are refused."""
+    try:
+        read = json.loads(header or "null")
+        if not isinstance(read, dict) or read.get("schema") != SCHEMA:
+            raise _bad(path, "is no prunegap module of this version")
+        for name, trains in read["parameters"].items():
+            tensors[name] = nn.Parameter(tensors[name], trains)
+        return ShrunkModule(tensors, _graph(read["nodes"], tensors, path)).train(read["training"])
+    except BadInputError:
+        raise
+    except Exception as error:
+        raise _bad(path, f"cannot be read ({_first_line(error)})") from None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def _bad(path: str | Path, rule: str) -> BadInputError:
