@@ -135,3 +135,13 @@ def test_fine_tuning_follows_the_original() -> None:
     buffers = dict(model.named_buffers())
     assert all(torch.allclose(b, buffers[n]) for n, b in copied.named_buffers())
     assert all(p.grad is None for p in small.parameters())
+
+
+def test_the_length_stays_free_where_asked() -> None:
+    """Rows of a table beyond the example's length belong to longer inputs: they are no units."""
+    model, x = stirred("places")
+    structure = trace(model, x, free_dims=(0, 1))
+    assert sorted(g.units for g in structure.groups) == [6, 10]
+    keep = {g.name: np.arange(g.units) % 3 > 0 for g in structure.groups}
+    longer = torch.randint(0, 9, (2, 15))
+    assert agreement(shrunk(model, structure, keep), masked(model, structure, keep), [longer]) < 1e-12

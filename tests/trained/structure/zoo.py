@@ -195,6 +195,18 @@ class InPlace(nn.Module):
         return self.head(torch.clamp(y, 0, 3)).sum((2, 3))
 
 
+class Places(nn.Module):
+    """Places are added to words, as many as there are; the length stays free."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words, self.places = nn.Embedding(9, 6), nn.Parameter(torch.randn(20, 6))
+        self.hidden = nn.Sequential(nn.Linear(6, 10), nn.ReLU(), nn.Linear(10, 4))
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return self.hidden(self.words(ids) + self.places[: ids.shape[1]])
+
+
 def mlp() -> nn.Module:
     return nn.Sequential(nn.Linear(7, 20), nn.ReLU(), nn.Linear(20, 16), nn.Sigmoid(), nn.Linear(16, 3))
 
@@ -230,6 +242,7 @@ ZOO: dict[str, Entry] = {
     "builtin grouped queries": (lambda: GroupedQueries(True), tokens(16), 2 + 4 + 8 + 8 + 24),
     "mixer": (Mixer, tokens(12), 38),
     "tied": (Tied, lambda n=3: torch.randint(0, 11, (n, 5)), 14 + 8),
+    "places": (Places, lambda n=3: torch.randint(0, 9, (n, 7)), 16),
     "torch": (Torch, tokens(16), 4 + 24),
     "in place": (InPlace, picture, 12 + 4 + 6),
 }

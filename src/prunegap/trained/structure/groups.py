@@ -137,7 +137,9 @@ def _groups(labels: Propagation) -> tuple[Group, ...]:
     groups, used = [], dict[str, int]()
     for found in members.values():
         ids = found[0][0].units[found[0][1]]
-        if len(ids) > 1:  # a single unit is all there is
+        first = found[0][0]
+        unread = len(found) == 1 and (first.name, first.dim) not in labels.roles
+        if len(ids) > 1 and not unread:  # a single unit is all there is; unread rows of a table serve other inputs
             groups.append(_group(labels, ids, found, used))
     return tuple(groups)
 

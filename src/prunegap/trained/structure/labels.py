@@ -65,6 +65,7 @@ class Propagation:
         self.parameters: dict[str, Dims] = {}
         self.where = ""
         self.operation = ""
+        self.computed: set[str] = set()  # arguments of the present call that are sizes known only at run time
         for name, tensor in flat.tensors.items():
             labels = [self.units.fresh(n) if n > 1 else None for n in tensor.shape]
             zero = [name in flat.parameters] * tensor.dim()
@@ -91,10 +92,15 @@ class Propagation:
         named = arguments(node, lambda n: self.env[n.name])
         name = target._schema.name.removeprefix("aten::").rstrip("_")
         self.operation = name
+        self.computed = {k for k, v in arguments(node, lambda n: n).items() if self._holds_size(v)}
         if name in RULES:
             return RULES[name](self, named, shape)
         self.freeze_all(list(named.values()), f"prunegap has no rule for {name} in {self.where}")
         return unlabelled(shape)
+
+    def _holds_size(self, argument: Any) -> bool:
+        parts = argument if isinstance(argument, (list, tuple)) else [argument]
+        return any(isinstance(n, fx.Node) and isinstance(self.env[n.name], int) for n in parts)
 
     def freeze_all(self, value: Any, reason: str) -> None:
         """Freeze every dimension of every tensor in a nested value."""

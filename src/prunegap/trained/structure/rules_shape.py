@@ -70,11 +70,10 @@ def movedim(p: Propagation, a: dict[str, Any], shape: Any) -> Any:
 def expand(p: Propagation, a: dict[str, Any], shape: Any) -> Any:
     """Where one entry is repeated, every copy may go by itself: fresh units, which later operations equate."""
     x, out = a["self"], plain(shape)
-    free = {d for d, n in enumerate(a.get("size") or shape) if isinstance(n, int)}
     for d in range(1, len(shape) + 1):
         if d <= len(x.shape) and x.shape[-d] == shape[-d]:
             out.labels[-d], out.zero[-d] = x.labels[-d], x.zero[-d]
-        elif len(shape) - d in free and shape[-d] > 1:
+        elif shape[-d] > 1:
             out.labels[-d] = p.units.fresh(shape[-d])
     return out
 
@@ -140,8 +139,8 @@ def slice_(p: Propagation, a: dict[str, Any], shape: Any) -> Any:
     x = a["self"]
     d = a["dim"] % len(shape)
     start = a["start"] or 0
-    if not isinstance(start, int) or a.get("step", 1) != 1:
-        p.freeze(x, [d], "every so-manyth entry is taken")
+    if p.computed or a.get("step", 1) != 1:
+        p.freeze(x, [d], "it is cut at a computed place or in steps")
         labels = [None if i == d else label for i, label in enumerate(x.labels)]
         return Dims(tuple(shape), labels, list(x.zero))
     start = min(start + x.shape[d] if start < 0 else start, x.shape[d])
@@ -152,6 +151,8 @@ def slice_(p: Propagation, a: dict[str, Any], shape: Any) -> Any:
 def split(p: Propagation, a: dict[str, Any], shape: Any) -> Any:
     x = a["self"]
     d = a["dim"] % len(x.shape)
+    if p.computed:
+        p.freeze(x, [d], "it is cut at a computed place or in steps")
     ends = np.cumsum([s[d] for s in shape]).tolist()
     return _cut(x, d, [slice(end - s[d], end) for s, end in zip(shape, ends, strict=True)])
 
