@@ -108,13 +108,13 @@ def case(name: str, data: Path, seed: int) -> tuple[tickets.Target, tickets.Inpu
     return moved, tickets.InputSet(high=3.2458), x / SPREAD, y
 
 
-def run(name: str, data: Path, epsilon: float, seed: int) -> dict[str, Any]:
+def run(name: str, data: Path, epsilon: float, seed: int, price: float) -> dict[str, Any]:
     """Make, certify, save and load one ticket; return what was measured."""
     target, inputs, x, y = case(name, data, seed)
     compiled = tickets.target_of({"a.weight": torch.randn(8, 8)}, "a", (8,))
-    tickets.with_claim(made(compiled, 0.1, 0, inputs), compiled)
+    tickets.with_claim(made(compiled, 0.1, 0, inputs, price), compiled)
     wall, cpu = time.perf_counter(), time.process_time()
-    ticket = made(target, epsilon, seed, inputs)
+    ticket = made(target, epsilon, seed, inputs, price)
     making = time.perf_counter() - wall
     ticket = tickets.with_claim(ticket, target)
     with tempfile.TemporaryDirectory() as folder:
@@ -150,9 +150,11 @@ def run(name: str, data: Path, epsilon: float, seed: int) -> dict[str, Any]:
     }
 
 
-def made(target: tickets.Target, epsilon: float, seed: int, inputs: tickets.InputSet) -> tickets.NetworkTicket:
+def made(
+    target: tickets.Target, epsilon: float, seed: int, inputs: tickets.InputSet, price: float
+) -> tickets.NetworkTicket:
     """Return the ticket, or stop."""
-    ticket = tickets.make_ticket(target, epsilon, seed, inputs=inputs).ticket
+    ticket = tickets.make_ticket(target, epsilon, seed, inputs=inputs, price=price).ticket
     if ticket is None:
         raise SystemExit("impossible")
     return ticket
@@ -221,20 +223,24 @@ def main() -> None:
     parser.add_argument("--networks", default=",".join(NETWORKS))
     parser.add_argument("--epsilon", type=float, default=0.01)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--price", type=float, default=2.0)
     parser.add_argument("--one", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.one:
-        print(json.dumps(run(asked.one, asked.data, asked.epsilon, asked.seed)))
+        print(json.dumps(run(asked.one, asked.data, asked.epsilon, asked.seed, asked.price)))
         return
     print(
         f"{platform.processor() or platform.machine()}, torch {torch.__version__}, {torch.get_num_threads()} threads"
     )
-    for name in asked.networks.split(","):
+    names = asked.networks.split(",")
+    if unknown := set(names) - set(NETWORKS):
+        parser.error(f"unknown networks {' '.join(sorted(unknown))}; known are {' '.join(NETWORKS)}")
+    for name in names:
         if name in FILES and not (asked.data / f"{FILES[name]}.safetensors").exists():
             print(f"{name}: left out, {asked.data} does not hold {FILES[name]}.safetensors")
             continue
         command = [sys.executable, __file__, "--one", name, "--data", str(asked.data)]
-        command += ["--epsilon", str(asked.epsilon), "--seed", str(asked.seed)]
+        command += ["--epsilon", str(asked.epsilon), "--seed", str(asked.seed), "--price", str(asked.price)]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         print(told(json.loads(done.stdout.splitlines()[-1])), flush=True)
 
