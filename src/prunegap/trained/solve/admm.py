@@ -46,7 +46,9 @@ def split_support(problem: Quadratic, granularity: Granularity, count: int) -> t
     """Return the split variable D at agreement (out, in) and its mask of exactly `count` units."""
     scale = np.sqrt(np.diag(problem.second_moment))
     values, vectors = np.linalg.eigh(problem.second_moment / np.outer(scale, scale))
-    goal = problem.target * scale
+    # Only the support is sought here, so float32 serves; the weights on it are solved for in float64.
+    values, vectors = values.astype(np.float32), np.ascontiguousarray(vectors, dtype=np.float32)
+    goal = (problem.target * scale).astype(np.float32)
     pulled = (goal @ vectors) * values
     split, dual, penalty = goal, np.zeros_like(goal), FIRST_PENALTY
     mask = top_mask(goal**2, granularity, count)
@@ -63,7 +65,7 @@ def split_support(problem: Quadratic, granularity: Granularity, count: int) -> t
                 break
             penalty *= _growth(changed, max(int(mask.sum()), 1))
             checked = mask
-    return split / scale, mask
+    return np.asarray(split / scale, dtype=np.float64), mask
 
 
 def _growth(changed: int, kept: int) -> float:

@@ -7,24 +7,31 @@ from numpy.typing import NDArray
 
 from prunegap.trained.solve.gram import Array, Quadratic
 
-TOLERANCE = 1e-10
+TOLERANCE = 1e-6
+"""Residual at which conjugate gradients stop, relative to the right side: the objective is then right to about 1e-12."""
 MOST_STEPS = 200
 
 
-def on_support(problem: Quadratic, mask: NDArray[np.bool_], start: Array | None = None) -> Array:
+def on_support(
+    problem: Quadratic, mask: NDArray[np.bool_], start: Array | None = None, tolerance: float = TOLERANCE
+) -> Array:
     """Return the minimiser of the quadratic with zeros off `mask`, (out, in).
 
-    Exact (Cholesky a row) where that costs less than some 40 products of (out, in) and (in, in); else conjugate
-    gradients from `start`, which never end above the start's objective.
+    Exact (one Cholesky for all rows of the same support) where that costs less than some 40 products of (out, in) and
+    (in, in); else conjugate gradients from `start`, which never end above the start's objective.
     """
     outputs, inputs = problem.shape
-    direct = float((mask.sum(axis=1).astype(np.float64) ** 3).sum()) / 3.0
-    if direct <= 80.0 * outputs * inputs**2 or start is None:
+    if start is None or (mask == mask[:1]).all():
         return problem.repair(mask)
-    return conjugate_gradients(problem, mask, np.where(mask, start, 0.0))
+    direct = float((mask.sum(axis=1).astype(np.float64) ** 3).sum()) / 3.0
+    if direct <= 80.0 * outputs * inputs**2:
+        return problem.repair(mask)
+    return conjugate_gradients(problem, mask, np.where(mask, start, 0.0), tolerance)
 
 
-def conjugate_gradients(problem: Quadratic, mask: NDArray[np.bool_], start: Array) -> Array:
+def conjugate_gradients(
+    problem: Quadratic, mask: NDArray[np.bool_], start: Array, tolerance: float = TOLERANCE
+) -> Array:
     """Return the minimiser on `mask` by conjugate gradients, every row its own, preconditioned by diag(H)."""
     moment = problem.second_moment
     scale = np.diag(moment)
@@ -33,7 +40,7 @@ def conjugate_gradients(problem: Quadratic, mask: NDArray[np.bool_], start: Arra
     conditioned = residual / scale
     direction = conditioned.copy()
     power = np.einsum("oi,oi->o", residual, conditioned)
-    enough = TOLERANCE**2 * np.maximum(np.einsum("oi,oi->o", problem.target @ moment, problem.target), 1e-300)
+    enough = tolerance**2 * np.maximum(np.einsum("oi,oi->o", problem.target @ moment, problem.target), 1e-300)
     for _ in range(MOST_STEPS):
         if (power <= enough).all():
             break

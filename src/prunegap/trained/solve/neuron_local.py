@@ -14,6 +14,8 @@ from prunegap.trained.solve.units import UnitProblem
 
 TRIED = 16
 """Removals tried a round; every return is tried against each."""
+WORK = 1e8
+"""Entries of swept matrices that may be updated by default: what bounds the exchanges on wide layers."""
 LEAST_GAIN = 1e-6
 """An exchange must lower the objective by this part of it: below, rounding and the calibration noise decide."""
 
@@ -21,7 +23,8 @@ LEAST_GAIN = 1e-6
 def exchange(problem: UnitProblem, kept: NDArray[np.bool_], rounds: int | None = None) -> NDArray[np.bool_]:
     """Return a kept set (units,) of the same size from which no tried exchange lowers the objective.
 
-    Never worse than `kept`; at most `rounds` (default: twice the units) exchanges. Source: Meng et al. 2024
+    Never worse than `kept`; at most `rounds` exchanges (default: twice the units, fewer above some
+    250 columns, so that a layer of 1,536 makes 42). Source: Meng et al. 2024
     (OSSCAR, arXiv:2403.12983), with exact prices for every pair tried.
     """
     kept = kept.copy()
@@ -29,7 +32,10 @@ def exchange(problem: UnitProblem, kept: NDArray[np.bool_], rounds: int | None =
         return kept
     tables = [Tableau(part, kept) for part in problem.parts]
     objective = problem.objective(problem.repair(kept))
-    for _ in range(2 * problem.units if rounds is None else rounds):
+    if rounds is None:
+        entries = sum(part.quadratic.shape[1] ** 2 for part in problem.parts)
+        rounds = min(2 * problem.units, int(WORK / entries) + 1)
+    for _ in range(rounds):
         inside, outside = np.flatnonzero(kept), np.flatnonzero(~kept)
         costs = np.sum([table.changes(inside) for table in tables], axis=0)
         best = (0.0, -1, -1)

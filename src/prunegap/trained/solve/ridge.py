@@ -16,6 +16,9 @@ WITHOUT_HELD_OUT = 1e-1
 ROWS_TRIED = 64
 """Outputs of the layer that the choice looks at; the ridge belongs to the inputs."""
 
+TOLERANCE = 1e-4
+"""Of conjugate gradients while ridges are compared: errors are then right to about 1e-8, and 1e-3 decides."""
+
 
 def ridge_for_weights(
     fit: Moments, held: Moments, weights: Array, bias: bool, granularity: Granularity, keep_fraction: float | None
@@ -43,7 +46,7 @@ def _best(fit: Moments, held: Moments, weights: Array, bias: bool, mask: NDArray
     nothing should move."""
     errors = {}
     for ridge in RIDGES:
-        repaired = on_support(fit.quadratic(weights, bias, ridge), mask, start=weights)
+        repaired = on_support(fit.quadratic(weights, bias, ridge), mask, start=weights, tolerance=TOLERANCE)
         errors[ridge] = held_out_error(fit, held, repaired, bias)
     enough = min(errors.values()) * 1.001 + 1e-10 * held.means(bias)[2]
     return max(ridge for ridge, error in errors.items() if error <= enough)

@@ -6,14 +6,16 @@ block too); n:m further allows at most N in every M consecutive inputs of a row.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from prunegap.model.errors import BadInputError
 from prunegap.model.granularity import Block, Granularity, NOfM, Weight
-from prunegap.trained.solve.gram import Array
 
 Bools = NDArray[np.bool_]
+Scores = NDArray[np.floating[Any]]
 
 
 def unit_length(granularity: Granularity) -> int:
@@ -32,7 +34,7 @@ def group_of(granularity: Granularity) -> tuple[int, int]:
     return (granularity.kept, granularity.group) if isinstance(granularity, NOfM) else (1, 1)
 
 
-def unit_sums(values: Array, length: int) -> Array:
+def unit_sums(values: Scores, length: int) -> Scores:
     """Return the sums of `values` (out, in) over each unit, shape (out, units in a row)."""
     if length == 1:
         return values
@@ -73,7 +75,7 @@ def kept_units(shape: tuple[int, int], granularity: Granularity, keep_fraction: 
     return min(most, round(keep_fraction * units))
 
 
-def allowed(scores: Array, kept: int, group: int) -> Bools:
+def allowed(scores: Scores, kept: int, group: int) -> Bools:
     """Return which entries are among the `kept` greatest of their group of `group` consecutive ones, per row."""
     if group == 1 or kept >= group:
         return np.ones(scores.shape, dtype=np.bool_)
@@ -90,7 +92,7 @@ def allowed(scores: Array, kept: int, group: int) -> Bools:
     return np.asarray(chosen.reshape(rows, -1)[:, :inputs], dtype=np.bool_)
 
 
-def top(scores: Array, count: int) -> Bools:
+def top(scores: Scores, count: int) -> Bools:
     """Return the mask of the `count` greatest scores of the whole array; ties go to the first."""
     if count <= 0 or count >= scores.size:
         return np.full(scores.shape, count > 0)
@@ -101,7 +103,7 @@ def top(scores: Array, count: int) -> Bools:
     return np.asarray(chosen, dtype=np.bool_)
 
 
-def top_mask(scores: Array, granularity: Granularity, count: int) -> Bools:
+def top_mask(scores: Scores, granularity: Granularity, count: int) -> Bools:
     """Return the mask (out, in) of `count` units with the greatest sum of scores (out, in), each score >= 0.
 
     Exact for every granularity: within n:m the best N of each group are taken before the best `count` of all.
@@ -113,7 +115,7 @@ def top_mask(scores: Array, granularity: Granularity, count: int) -> Bools:
     return np.asarray(spread(chosen, length, scores.shape[1]), dtype=np.bool_)
 
 
-def top_mask_by_row(scores: Array, granularity: Granularity, count: int) -> Bools:
+def top_mask_by_row(scores: Scores, granularity: Granularity, count: int) -> Bools:
     """Return the mask that gives every row the same number of units, the rows of greatest scores one more.
 
     This is Wanda's comparison group; rows short of room in n:m hand their units on.
