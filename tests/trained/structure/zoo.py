@@ -201,7 +201,7 @@ class Places(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.words, self.places = nn.Embedding(9, 6), nn.Parameter(torch.randn(20, 6))
-        self.hidden = nn.Sequential(nn.Linear(6, 10), nn.ReLU(), nn.Linear(10, 4))
+        self.hidden = nn.Sequential(nn.Linear(6, 10), nn.Tanh(), nn.Linear(10, 4))
 
     def forward(self, ids: Tensor) -> Tensor:
         return self.hidden(self.words(ids) + self.places[: ids.shape[1]])
