@@ -91,7 +91,7 @@ def peers_by_unit(model: nn.Module, data: Data, tp: object, chosen: str) -> Iter
 
 
 def peer_path(model, data, tp, importance, everywhere, side, images, labels):
-    """One run of Torch-Pruning in 25 small steps; the last model above each target is scored."""
+    """One run of Torch-Pruning in 40 small steps; the last model above each target is scored."""
     heads = {m: m.heads for m in model.modules() if hasattr(m, "heads")}
     num_heads = {layer: module.heads for module in heads for layer in (module.q, module.k, module.v)}
     last = [m for m in model.modules() if isinstance(m, nn.Linear)][-1]
@@ -100,7 +100,7 @@ def peer_path(model, data, tp, importance, everywhere, side, images, labels):
         images[:2],
         importance=importance,
         pruning_ratio=0.98,
-        iterative_steps=25,
+        iterative_steps=40,
         global_pruning=everywhere,
         ignored_layers=[last],
         num_heads=num_heads,
@@ -111,14 +111,14 @@ def peer_path(model, data, tp, importance, everywhere, side, images, labels):
         model.zero_grad()
         if isinstance(importance, tp.importance.GroupHessianImportance):
             importance.zero_grad()
-            for loss in nn.functional.cross_entropy(model(images[:128]), labels[:128], reduction="none"):
+            for loss in nn.functional.cross_entropy(model(images[:64]), labels[:64], reduction="none"):
                 model.zero_grad()
                 loss.backward(retain_graph=True)
                 importance.accumulate_grad(model)
         elif isinstance(importance, tp.importance.GroupTaylorImportance):
             nn.functional.cross_entropy(model(images), labels).backward()
         pruner.step()
-        if pruner.current_step >= 25 and size(model) > (1 - left[0]) * dense:
+        if pruner.current_step >= 40 and size(model) > (1 - left[0]) * dense:
             return
         while left and size(model) <= (1 - left[0]) * dense:
             yield left.pop(0), side, accuracy(before, data), size(before)
