@@ -1,0 +1,256 @@
+"""Neuron pruning of a ticket's source: layer by layer, the subset of whole hidden neurons that imitates the layer
+best.
+
+With m_h = 1 where neuron h stays, the layer computes sum_h m_h V_h relu(U_h [x; 1]). On data, the neuron's
+contribution to all outputs is a column of a matrix A, and the pre-activations of the target's layer are t: the
+layer's ticket is the mask of least ||A m - t||^2, where x is what the pruned layers before really give. Neurons are
+searched in blocks whose Gram matrix fits in memory, each against what the others leave; the one scalar of the
+layer, a power of two, is the neurons' own choice.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from prunegap.kernels.binary_least_squares import descend, relaxed_bound
+from prunegap.model.granularity import Neuron
+from prunegap.nn.graph import INPUT, Step
+from prunegap.nn.modules import dense, fixed
+from prunegap.nn.random_pair import drawn_pair, pair_forward
+from prunegap.nn.rival import Rival, RivalLayer, masked_pair
+from prunegap.nn.source import SourceLayer
+from prunegap.nn.target import Target
+
+Floats = NDArray[np.float64]
+Float32s = NDArray[np.float32]
+Progress = Callable[[str, int, int], None]
+
+BLOCK = 4096
+"""Hidden neurons searched at a time: their Gram matrix takes 64 MB."""
+ROWS = 1024
+"""Inputs, or positions of a convolution, that a layer is fitted on."""
+ROUNDS = 3
+"""How often every block is searched."""
+PASSES = 20
+"""How often, within a block, every neuron is offered its best partner."""
+FINEST = 12
+"""Scales from the largest pre-activation down to 2^-12 of it are tried."""
+BATCH = 256
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How near a layer's selection came on the rows it was fitted on: ||A m - t|| / ||t||.
+
+    `bound`: no selection at this scale is nearer on these rows (up to rounding); 0 where the neurons did not fit into
+    one block and nothing was proven.
+    """
+
+    layer: str
+    error: float
+    bound: float
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The neuron ticket, None where the time ran out, and how each layer was fitted."""
+
+    rival: Rival | None
+    fits: tuple[Fit, ...]
+
+
+def select_neurons(
+    target: Target,
+    sources: Mapping[str, SourceLayer],
+    inputs: Tensor,
+    *,
+    block: int = BLOCK,
+    rows: int = ROWS,
+    seconds: float = float("inf"),
+    progress: Progress | None = None,
+) -> Selection:
+    """Return the best neuron-only ticket found, fitted on `inputs` (n, *input_shape).
+
+    The same arguments give the same bits. Guaranteed: no single flip of a neuron makes the fit of its layer better,
+    nor, once the passes end by themselves, any two flips; up to 20 neurons the fit is the best of all masks.
+    """
+    began = time.monotonic()
+    wanted = _activations(target, inputs)
+    values, layers = {INPUT: inputs.float()}, dict[str, RivalLayer]()
+    fits: list[Fit] = []
+    for step in target.graph.steps:
+        before = [values[name] for name in step.inputs]
+        if not step.is_layer:
+            values[step.name] = fixed(step, before)
+            continue
+        problem = _Problem(step, sources[step.name], before[0], wanted[step.name], rows)
+        found = problem.solved(block, began + seconds, progress)
+        if found is None:
+            return Selection(None, tuple(fits))
+        layers[step.name], fit = found
+        fits.append(fit)
+        pair = masked_pair(drawn_pair(layers[step.name].source), layers[step.name])
+        with torch.no_grad():
+            values[step.name] = torch.cat([pair_forward(step, pair, part) for part in torch.split(before[0], BATCH)])
+    return Selection(Rival(target.graph, layers, "neuron selection", target.digest()), tuple(fits))
+
+
+def _activations(target: Target, inputs: Tensor) -> dict[str, Tensor]:
+    module = dense(target, torch.float32)
+    with torch.no_grad():
+        parts = [module.activations(part) for part in torch.split(inputs.float(), BATCH)]
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+@dataclass
+class _State:
+    """One scale that is tried: its mask, and the part of the goal that the neurons kept do not give yet."""
+
+    exponent: int
+    mask: NDArray[np.int8]
+    left: Float32s
+
+
+class _Problem:
+    """Binary least squares for one layer: `patches` (rows, inputs, taps), `columns` (hidden, outputs, taps)."""
+
+    def __init__(self, step: Step, source: SourceLayer, x: Tensor, goal: Tensor, rows: int) -> None:
+        self.step, self.source = step, source
+        self.patches, self.inside, self.goal = _sampled(step, x, goal, rows)
+        pair = drawn_pair(replace(source, exponent=0))
+        self.first = pair.first.numpy()
+        self.columns = _columns(source, pair.second.numpy(), None if pair.constant is None else pair.constant.numpy())
+
+    def solved(self, block: int, deadline: float, progress: Progress | None) -> tuple[RivalLayer, Fit] | None:
+        """Return the layer's selection, or None once the deadline has passed."""
+        hidden, size = self.source.hidden, float(np.linalg.norm(self.goal))
+        top = int(np.ceil(np.log2(max(float(np.abs(self.goal).max()), 1e-30))))
+        top = int(np.clip(top, -90, 60))
+        states = [_State(top - k, np.zeros(hidden, dtype=np.int8), self.goal.copy()) for k in range(FINEST + 1)]
+        parts = [slice(start, min(start + block, hidden)) for start in range(0, hidden, block)]
+        # With one block its Gram matrix is kept; a second round would find nothing new.
+        bound, rounds = 0.0, ROUNDS if len(parts) > 1 else 1
+        for turn in range(rounds):
+            for place, part in enumerate(parts):
+                if time.monotonic() > deadline:
+                    return None
+                features = self._features(part)
+                gram = self._gram(features, self.columns[part])
+                for state in states:
+                    self._improve(state, part, features, gram, PASSES if turn else 0)
+                if len(parts) == 1:
+                    best = _best(states)
+                    self._improve(best, part, features, gram, PASSES)
+                    bound = self._bound(best, part, features, gram)
+                    states = [best]
+                if progress is not None:
+                    progress(f"neurons of {self.step.name}", turn * len(parts) + place + 1, rounds * len(parts))
+            states = [_best(states)]
+        best = states[0]
+        source = replace(self.source, exponent=best.exponent)
+        error = float(np.linalg.norm(best.left)) / size if size else 0.0
+        layer = RivalLayer(source, Neuron(), (best.mask.astype(np.bool_),))
+        return layer, Fit(self.step.name, error, bound / size if size else 0.0)
+
+    def _features(self, part: slice) -> Float32s:
+        """Return what the hidden neurons of a block say, (rows, neurons, taps)."""
+        inputs, channels = self.source.shape.inputs, self.source.shape.inputs * self.source.width
+        shift = self.first[part, inputs:].sum(axis=1)
+        said = np.matmul(self.first[part, :inputs], self.patches) + shift[:, None]
+        said = np.maximum(said, 0.0) * self.inside[:, None, :]
+        if self.step.kind == "conv2d":
+            constants = np.arange(part.start, part.stop) >= channels
+            said[:, constants] = np.maximum(shift[constants], 0.0)[:, None]
+        return np.ascontiguousarray(said)
+
+    def _gram(self, features: Float32s, columns: Float32s) -> Float32s:
+        """Return the inner products of the contributions at scale 1: sums over taps of products of Gram matrices."""
+        taps = features.shape[2]
+        gram = np.zeros((features.shape[1],) * 2, dtype=np.float32)
+        for one in range(taps):
+            for other in range(taps):
+                said = features[:, :, one].T @ features[:, :, other]
+                said *= columns[:, :, one] @ columns[:, :, other].T
+                gram += said
+        return gram
+
+    def _improve(self, state: _State, part: slice, features: Float32s, gram: Float32s, passes: int) -> None:
+        """Search one block at the state's scale and bring what is left up to date."""
+        scale = 2.0**state.exponent
+        mask, columns = state.mask[part].copy(), self.columns[part]
+        state.left += self._given(features, columns, mask) * np.float32(scale)
+        descend(gram, self._goal(features, columns, state.left) / scale, mask, passes)
+        state.left -= self._given(features, columns, mask) * np.float32(scale)
+        state.mask[part] = mask
+
+    def _bound(self, state: _State, part: slice, features: Float32s, gram: Float32s) -> float:
+        """Return a lower bound on ||A m - t|| over all masks, for a single block."""
+        scale = 2.0**state.exponent
+        least = relaxed_bound(gram, self._goal(features, self.columns[part], self.goal) / scale, 60)
+        return float(np.sqrt(max(0.0, least * scale**2 + float(np.square(self.goal, dtype=np.float64).sum()))))
+
+    @staticmethod
+    def _given(features: Float32s, columns: Float32s, mask: NDArray[np.int8]) -> Float32s:
+        kept = mask.astype(np.bool_)
+        return sum(
+            (features[:, kept, tap] @ columns[kept, :, tap] for tap in range(features.shape[2])),
+            start=np.zeros((features.shape[0], columns.shape[1]), dtype=np.float32),
+        )
+
+    @staticmethod
+    def _goal(features: Float32s, columns: Float32s, left: Float32s) -> Floats:
+        taps = range(features.shape[2])
+        return sum(
+            (((features[:, :, tap].T @ left) * columns[:, :, tap]).sum(axis=1, dtype=np.float64) for tap in taps),
+            start=np.zeros(features.shape[1]),
+        )
+
+
+def _best(states: list[_State]) -> _State:
+    return min(states, key=lambda state: float(np.square(state.left, dtype=np.float64).sum()))
+
+
+def _sampled(step: Step, x: Tensor, goal: Tensor, rows: int) -> tuple[Float32s, Float32s, Float32s]:
+    """Return patches of the input, which of their taps lie inside (rows, taps), and the goal (rows, outputs)."""
+    generator = torch.Generator().manual_seed(0)
+    if step.kind == "linear":
+        chosen = torch.randperm(x.shape[0], generator=generator)[:rows]
+        return x[chosen, :, None].numpy(), np.ones((chosen.numel(), 1), dtype=np.float32), goal[chosen].numpy()
+    positions = goal.shape[2] * goal.shape[3]
+    images = torch.randperm(x.shape[0], generator=generator)[:rows]
+    drawn = torch.randint(positions, (rows,), generator=generator)
+    patches, inside, wanted = [], [], []
+    options = {name: tuple(step.options[name]) for name in ("dilation", "padding", "stride")}
+    kernel = step.shape.kernel
+    for place in range(rows):
+        image, position = int(images[place % images.numel()]), int(drawn[place])
+        patch = functional.unfold(x[image : image + 1], kernel, **options)[0, :, position]
+        patches.append(patch.reshape(x.shape[1], -1))
+        wanted.append(goal[image].flatten(1)[:, position])
+        inside.append(functional.unfold(torch.ones_like(x[:1, :1]), kernel, **options)[0, :, position])
+    return torch.stack(patches).numpy(), torch.stack(inside).numpy(), torch.stack(wanted).numpy()
+
+
+def _columns(source: SourceLayer, second: Float32s, constant: Float32s | None) -> Float32s:
+    """Return every hidden neuron's weights to every output and tap, zeros to other groups: (hidden, outputs, taps).
+
+    The constants' neurons have one weight to an output; it stands at the first tap.
+    """
+    shape = source.shape.widened(source.width)
+    columns = np.zeros((source.hidden, shape.outputs, shape.taps), dtype=np.float32)
+    own = shape.columns(second).reshape(shape.inputs, shape.outputs // shape.groups, shape.taps)
+    for group in range(shape.groups):
+        neurons = slice(group * shape.inputs // shape.groups, (group + 1) * shape.inputs // shape.groups)
+        outputs = slice(group * shape.outputs // shape.groups, (group + 1) * shape.outputs // shape.groups)
+        columns[neurons, outputs] = own[neurons]
+    if constant is not None:
+        columns[shape.inputs :, :, 0] = constant.T
+    return columns
