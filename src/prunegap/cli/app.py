@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from prunegap.cli.ticket import ticket
+from prunegap.cli.ticket_compare import compare
 
 app = typer.Typer(
     help="What does structure cost? Proven minimal widths of neuron and weight pruning in random networks.",
@@ -15,6 +16,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+ticket.command()(compare)
 app.add_typer(ticket, name="ticket")
 
 
@@ -184,3 +186,49 @@ def bounds(
     from prunegap.cli.bounds import run
 
     run(dimension, epsilon, granularity, readout, init, json)
+
+
+@app.command()
+def compare(
+    model: Annotated[str, typer.Argument(help="module:factory, called without arguments.", show_default=False)],
+    data: Annotated[
+        str,
+        typer.Option(
+            help="A .npz or .safetensors file with inputs x (and labels y), or module:function that returns "
+            "(calibration batches, evaluate or None).",
+            show_default=False,
+        ),
+    ],
+    budgets: Annotated[str, typer.Option(help="Fractions of the weights that may stay.")] = "0.7,0.5,0.3,0.1",
+    granularity: Annotated[
+        str, typer.Option(help="weight, neuron, N:M or block:K, several by comma.")
+    ] = "weight,2:4,block:4,neuron",
+    measure: Annotated[
+        str | None,
+        typer.Option(
+            help="accuracy, agreement or fidelity (to the dense model).", show_default="what the data allow"
+        ),
+    ] = None,
+    repeats: Annotated[int | None, typer.Option(help="Calibration samples a point.", show_default="2")] = None,
+    seed: Annotated[int, typer.Option(help="Which calibration samples are drawn.")] = 0,
+    threads: Annotated[
+        int | None, typer.Option(help="Threads that run the model.", show_default="torch's own")
+    ] = None,
+    batch: Annotated[int, typer.Option(help="Rows of a batch of the data file, timed as one call.")] = 64,
+    finetune_steps: Annotated[int, typer.Option(help="Steps of fine-tuning, the same for every point.")] = 0,
+    out: Annotated[Path, typer.Option(help="Directory of the comparison; an existing one goes on.")] = Path(
+        "prunegap-compare"
+    ),
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only list what would be pruned and what it takes.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the table.")] = False,
+) -> None:
+    """Prune your own model at every granularity, at equal budgets, and measure what each costs and gains.
+
+    Writes to --out: comparison.json, models/ (prunegap.load gives them back) and compare.html.
+    """
+    from prunegap.cli.compare import Asked, Manner, run
+
+    asked = Asked(model, data, budgets, granularity, batch, measure)
+    run(asked, Manner(repeats, seed, threads, finetune_steps), out, dry_run, json)

@@ -238,9 +238,10 @@ def _impossible_lines(impossible: tuple[Impossible, ...]) -> str:
 
 
 class _Progress:
-    """A bar on a terminal, a line every ten seconds elsewhere, both on standard error."""
+    """A bar on a terminal, a line every ten seconds elsewhere, both on standard error; `unit` is what is counted."""
 
-    def __init__(self) -> None:
+    def __init__(self, unit: str = "weights; in layer") -> None:
+        self._unit = unit
         self._bar: Any = None
         self._said = time.monotonic()
 
@@ -266,4 +267,4 @@ class _Progress:
             self._bar.update(self._task, completed=done, total=total, description=layer)
         elif time.monotonic() - self._said >= 10.0:
             self._said = time.monotonic()
-            print(f"{done} of {total} weights; in layer {layer}", file=sys.stderr, flush=True)
+            print(f"{done} of {total} {self._unit} {layer}", file=sys.stderr, flush=True)

@@ -3,9 +3,13 @@
 from prunegap.nn.budget import make_to_size
 from prunegap.nn.certificate import NetworkCertificate, certify_network, verify_claim, with_claim
 from prunegap.nn.construct import Impossible, Making, make_ticket
+from prunegap.nn.edge_popup import Training, learn_masks
 from prunegap.nn.graph import Graph, InputSet, LayerShape, Step
 from prunegap.nn.measure import Measurement, checked_inputs, measure_ticket, read_data
 from prunegap.nn.modules import GraphModule, dense
+from prunegap.nn.neuron_ticket import Fit, Selection, select_neurons
+from prunegap.nn.rival import Rival, RivalLayer, read_rival, save_rival
+from prunegap.nn.rivals import Comparison, Row, compare_rivals, finest_ticket
 from prunegap.nn.source import STREAM, SourceLayer
 from prunegap.nn.spec import read_target, target_of
 from prunegap.nn.target import LayerWeights, Target
@@ -16,6 +20,8 @@ from prunegap.nn.trace import trace
 
 __all__ = [
     "STREAM",
+    "Comparison",
+    "Fit",
     "Graph",
     "GraphModule",
     "Impossible",
@@ -26,26 +32,37 @@ __all__ = [
     "Measurement",
     "NetworkCertificate",
     "NetworkTicket",
+    "Rival",
+    "RivalLayer",
+    "Row",
+    "Selection",
     "Share",
     "SourceLayer",
     "Step",
     "Target",
     "TicketLayer",
+    "Training",
     "certify_network",
     "checked_inputs",
     "collapsed_module",
+    "compare_rivals",
     "dense",
     "export_state",
+    "finest_ticket",
+    "learn_masks",
     "load",
     "make_ticket",
     "make_to_size",
     "masked_module",
     "measure_ticket",
     "read_data",
+    "read_rival",
     "read_target",
     "read_ticket",
     "refuse_to_overwrite",
+    "save_rival",
     "save_ticket",
+    "select_neurons",
     "target_of",
     "trace",
     "verify_claim",

@@ -37,10 +37,8 @@ class Pair:
 
 def drawn_pair(source: SourceLayer) -> Pair:
     """Return the source's own weights, none masked, in float32, which holds them exactly."""
-    constant = torch.from_numpy(source.constant_dense()).float() if source.constants else None
-    return Pair(
-        torch.from_numpy(source.first_dense()).float(), torch.from_numpy(source.second_dense()).float(), constant
-    )
+    constant = torch.from_numpy(source.constant_dense()) if source.constants else None
+    return Pair(torch.from_numpy(source.first_dense()), torch.from_numpy(source.second_dense()), constant)
 
 
 def pair_forward(step: Step, pair: Pair, x: Tensor, gate: Tensor | None = None) -> Tensor:

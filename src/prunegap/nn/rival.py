@@ -68,15 +68,6 @@ class RivalLayer:
         return masked_pair(drawn_pair(self.source), self)
 
     @property
-    def source_weights(self) -> int:
-        """Weights of both random layers."""
-        hidden, shape = self.source.hidden, self.source.shape
-        second = (
-            shape.widened(self.source.width).weight_count + shape.outputs * self.source.constants * self.source.width
-        )
-        return hidden * self.source.blocks + second
-
-    @property
     def kept_weights(self) -> int:
         """Weights kept in both random layers."""
         if not isinstance(self.granularity, Neuron):
@@ -125,7 +116,7 @@ class Rival:
     @property
     def source_weights(self) -> int:
         """Weights of all random layers."""
-        return sum(layer.source_weights for layer in self.layers.values())
+        return sum(layer.source.source_weights for layer in self.layers.values())
 
     def module(self) -> GraphModule:
         """Return the masked source as an nn.Module in float32."""

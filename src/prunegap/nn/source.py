@@ -92,6 +92,12 @@ class SourceLayer:
         """Hidden neurons (channels) of the random layer pair."""
         return self.blocks * self.width
 
+    @property
+    def source_weights(self) -> int:
+        """Weights of both random layers."""
+        second = self.shape.widened(self.width).weight_count + self.shape.outputs * self.constants * self.width
+        return self.hidden * self.blocks + second
+
     def served(self, block: int) -> int:
         """Return the number of target weights that input `block` has."""
         return self.shape.outputs if block >= self.shape.inputs else self.shape.weights_per_input
@@ -112,7 +118,8 @@ class SourceLayer:
 
     def first_dense(self) -> Float32s:
         """Return U, shape (hidden, inputs + constants); neuron (j, t) is row j width + t, the constants last."""
-        return (self._all(0, self.blocks) * np.float32(2.0**-BITS)).reshape(self.hidden, self.blocks)
+        drawn = self._all(0, self.blocks).astype(np.float32) * np.float32(2.0**-BITS)
+        return drawn.reshape(self.hidden, self.blocks)
 
     def second_dense(self) -> Float32s:
         """Return V, shape (outputs, inputs width) or (outputs, inputs / groups width, kh, kw), without the
@@ -125,7 +132,8 @@ class SourceLayer:
         columns = np.empty((self.shape.inputs, self.width, self.shape.weights_per_input), dtype=np.int32)
         for block in blocks:
             drawn_rows(self.seed, self.index, block, 1, rows, columns[block])
-        flat = columns.reshape(self.shape.inputs * self.width, -1) * np.float32(2.0**-BITS * self.scale)
+        flat = columns.reshape(self.shape.inputs * self.width, -1).astype(np.float32)
+        flat *= np.float32(2.0**-BITS * self.scale)
         return self.shape.widened(self.width).from_columns(flat)
 
     def constant_dense(self) -> Float32s:
@@ -134,7 +142,7 @@ class SourceLayer:
         for k in range(self.constants):
             part = draws[k * self.width : (k + 1) * self.width]
             drawn_rows(self.seed, self.index, self.shape.inputs + k, 1, np.arange(self.width), part)
-        return np.ascontiguousarray((draws * np.float32(2.0**-BITS * self.scale)).T)
+        return np.ascontiguousarray((draws.astype(np.float32) * np.float32(2.0**-BITS * self.scale)).T)
 
     def _all(self, part: int, length: int) -> Draws:
         drawn = np.empty((self.blocks, self.width, length), dtype=np.int32)
