@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from prunegap.cli.ticket import ticket
-from prunegap.cli.ticket_compare import compare
+from prunegap.cli.ticket_compare import compare as compare_tickets
 
 app = typer.Typer(
     help="What does structure cost? Proven minimal widths of neuron and weight pruning in random networks.",
@@ -16,7 +16,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-ticket.command()(compare)
+ticket.command("compare")(compare_tickets)
 app.add_typer(ticket, name="ticket")
 
 

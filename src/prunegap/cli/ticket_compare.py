@@ -32,7 +32,9 @@ def compare(
     learned: Annotated[
         str, typer.Option(help="Granularities of edge-popup; none leaves it out.")
     ] = "weight,2:4,neuron",
-    learn: Annotated[str, typer.Option(help="What edge-popup learns: labels (where given) or target.")] = "labels",
+    learn: Annotated[
+        str, typer.Option(help="What edge-popup learns: labels (where there are any), target, or both with a comma.")
+    ] = "labels",
     keep_fraction: Annotated[float, typer.Option(help="What edge-popup keeps of an array.")] = 0.5,
     steps: Annotated[int, typer.Option(help="Steps of edge-popup.")] = 300,
     inputs: Annotated[str, typer.Option(help="The input set: box:LOW:HIGH or ball:RADIUS.")] = "box:0:1",
@@ -42,8 +44,6 @@ def compare(
 ) -> None:
     """Prune one random network in every way; a quarter of the data is held out to measure all of them."""
     nn = _nn()
-    if learn not in ("labels", "target"):
-        raise BadInputError(f"learn {learn!r}", "must be labels or target", "use --learn target")
     wide = _widths(widths, finest)
     target = nn.read_target(state, spec, _shape(input_shape))
     x, y = nn.read_data(data)
@@ -56,7 +56,7 @@ def compare(
             seed=seed,
             widths=wide,
             learned=() if learned == "none" else learned.split(","),
-            learn_labels=learn == "labels",
+            learn=learn.split(","),
             training=nn.Training(keep_fraction=keep_fraction, steps=steps, seed=seed),
             input_set=nn.InputSet.parse(inputs),
             seconds=float("inf") if seconds is None else seconds,

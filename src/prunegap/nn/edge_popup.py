@@ -36,7 +36,7 @@ Progress = Callable[[str, int, int], None]
 class Training:
     """How masks are learned: `keep_fraction` of each array (N:M keeps N / M), steps of Adam on batches, cosine decay.
 
-    Without a `step_size` it is 0.02, and 0.1 for neurons, whose scores are few. Raises BadInputError for a
+    Without a `step_size` it is 0.01, and 0.1 for neurons, whose scores are few. Raises BadInputError for a
     keep_fraction outside (0, 1], no steps, an empty batch or a step size that is not above 0.
     """
 
@@ -56,7 +56,7 @@ class Training:
 
     def step_size_for(self, granularity: Granularity) -> float:
         """Return the step size."""
-        return self.step_size or (0.1 if isinstance(granularity, Neuron) else 0.02)
+        return self.step_size or (0.1 if isinstance(granularity, Neuron) else 0.01)
 
 
 def learn_masks(

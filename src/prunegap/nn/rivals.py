@@ -146,7 +146,7 @@ def compare_rivals(
     seed: int = 0,
     widths: Sequence[int | None] = (None,),
     learned: Sequence[str] = ("weight", "2:4", "neuron"),
-    learn_labels: bool = True,
+    learn: Sequence[str] = ("labels",),
     training: Training | None = None,
     input_set: InputSet | None = None,
     held_out: float = 0.25,
@@ -162,26 +162,28 @@ def compare_rivals(
     """
     allowed, training = input_set or InputSet(), training or Training()
     granularities = [parse_granularity(name) for name in learned]
+    if not learn or not set(learn) <= {"labels", "target"}:
+        raise BadInputError(f"learn {','.join(learn)!r}", "must be labels, target or both", "use --learn target")
+    goals = learn if labels is not None else ("target",)
     data = Data.split(checked_inputs(inputs, target.graph, allowed), labels, held_out, seed)
     table = _Table(target, data, seed, seconds, progress)
     for width in widths:
         sources = table.weight_ticket(epsilon, width, allowed)
         table.neuron_ticket(sources)
-        for granularity in granularities:
-            table.edge_popup(sources, granularity, learn_labels and data.labels is not None, training)
+        for goal in goals:
+            for granularity in granularities:
+                table.edge_popup(sources, granularity, goal, training)
     right = data.measured(dense(target, torch.float32), target)["accuracy"]
     sizes = (data.fit.numel(), data.held.numel())
     return Comparison(tuple(table.rows), target.weight_count, right, *sizes, table.files)
 
 
 def finest_ticket(target: Target, width: int, seed: int, inputs: InputSet) -> Making:
-    """Return the ticket of a width with the least epsilon found by halving, 2^-16 of the largest weight at least.
-
-    Without a ticket at the largest weight itself, return that answer.
-    """
-    largest = max(float(np.abs(layer.weight).max()) for layer in target.weights.values())
-    best = make_ticket(target, largest, seed, width=width, inputs=inputs)
-    low, high = largest * 2.0**-16, largest
+    """Return the ticket of a width with the least epsilon found by halving, in 2^-13 to 8 of the largest weight."""
+    parts = [part for layer in target.weights.values() for part in (layer.weight, layer.bias) if part is not None]
+    # An eighth of epsilon is the least that a layer gets: at 8 every weight may be left out.
+    high = 8.0 * max(float(np.abs(part).max()) for part in parts) * (1.0 + 2.0**-20)
+    best, low = make_ticket(target, high, seed, width=width, inputs=inputs), high * 2.0**-16
     for _ in range(HALVINGS if best.ticket is not None else 0):
         middle = math.sqrt(low * high)
         making = make_ticket(target, middle, seed, width=width, inputs=inputs)
@@ -231,15 +233,14 @@ class _Table:
         self._rival(found.rival, "neuron selection", Neuron(), sources, time.monotonic() - began, found.fits)
 
     def edge_popup(
-        self, sources: dict[str, SourceLayer], granularity: Granularity, by_labels: bool, training: Training
+        self, sources: dict[str, SourceLayer], granularity: Granularity, goal: str, training: Training
     ) -> None:
         """Add the row of masks learned at one granularity."""
         began, data = time.monotonic(), self.data
-        labels = data.labels[data.fit] if by_labels and data.labels is not None else None
+        labels = data.labels[data.fit] if goal == "labels" and data.labels is not None else None
         limits: dict[str, Any] = {"seconds": self.seconds, "progress": self.progress}
         rival = learn_masks(self.target, sources, data.inputs[data.fit], labels, granularity, training, **limits)
-        name = "edge-popup, labels" if by_labels else "edge-popup, target"
-        self._rival(rival, name, granularity, sources, time.monotonic() - began)
+        self._rival(rival, f"edge-popup, {goal}", granularity, sources, time.monotonic() - began)
 
     def _rival(
         self,
