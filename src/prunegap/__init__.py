@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from prunegap.study.ticket import Ticket
     from prunegap.study.ticket_file import load_ticket, save_ticket
     from prunegap.study.width import Effort, WidthInterval, WidthStatus, minimal_width
+    from prunegap.trained.compare.model_file import load
+    from prunegap.trained.compare.options import Options as CompareOptions
+    from prunegap.trained.compare.point import Comparison
+    from prunegap.trained.compare.run import compare
 
 __version__ = "0.1.0"
 
@@ -34,6 +38,8 @@ _HOMES = {
     "Budget": "search.base",
     "Cell": "study.cell",
     "Certificate": "model.outcome",
+    "CompareOptions": "trained.compare.options",
+    "Comparison": "trained.compare.point",
     "Draw": "model.draw",
     "Effort": "study.width",
     "Granularity": "model.granularity",
@@ -52,15 +58,17 @@ _HOMES = {
     "WidthInterval": "study.width",
     "WidthStatus": "study.width",
     "certify_mask": "certify",
+    "compare": "trained.compare.run",
     "find_ticket": "study.find",
     "grid": "study.cell",
+    "load": "trained.compare.model_file",
     "load_ticket": "study.ticket_file",
     "measure": "study.sweep",
     "minimal_width": "study.width",
     "save_ticket": "study.ticket_file",
 }
 # A subpackage takes its own name as soon as it is imported, so no function may be called like one.
-_NAMES_AT_HOME = {"certify_mask": "certify"}
+_NAMES_AT_HOME = {"certify_mask": "certify", "CompareOptions": "Options"}
 
 __all__ = [
     "BadInputError",
@@ -68,6 +76,8 @@ __all__ = [
     "Budget",
     "Cell",
     "Certificate",
+    "CompareOptions",
+    "Comparison",
     "Draw",
     "Effort",
     "Granularity",
@@ -86,8 +96,10 @@ __all__ = [
     "WidthInterval",
     "WidthStatus",
     "certify_mask",
+    "compare",
     "find_ticket",
     "grid",
+    "load",
     "load_ticket",
     "measure",
     "minimal_width",

@@ -31,6 +31,7 @@ _EXAMPLES = {
     "readout": "relu,linear",
     "init": "uniform,normal",
     "seeds": "5",
+    "budgets": "0.5,0.1",
 }
 
 

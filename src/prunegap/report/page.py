@@ -108,12 +108,12 @@ def _written(directory: Path, figures: Sequence[Figure]) -> list[Path]:
 
 def _page(directory: Path, rows: Sequence[Row], settings: Sequence[sections.Setting], portraits: Markup) -> str:
     found, name = [setting.block for setting in settings], directory.resolve().name
-    style = (_part("page.css") + palette.for_pages()).replace("</", "<\\/")
-    script = _part("page.js")
+    style = (asset("page.css") + palette.for_pages()).replace("</", "<\\/")
+    script = asset("shell.js") + asset("page.js")
     cannot = limits(rows, found)
-    return Template(_part("template.html")).substitute(
-        style_hash=_digest(style),
-        script_hash=_digest(script),
+    return Template(asset("template.html")).substitute(
+        style_hash=digest(style),
+        script_hash=digest(script),
         style=style,
         script=script,
         version=text(__version__),
@@ -131,11 +131,12 @@ def _page(directory: Path, rows: Sequence[Row], settings: Sequence[sections.Sett
     )
 
 
-def _part(name: str) -> str:
+def asset(name: str) -> str:
+    """Return a file that pages are put together from."""
     return (files("prunegap.report") / "page" / name).read_text(encoding="utf-8")
 
 
-def _digest(content: str) -> str:
+def digest(content: str) -> str:
     """Return the source expression that allows exactly this inline content."""
     return "sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
 

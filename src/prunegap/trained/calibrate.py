@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from prunegap.model.errors import BadInputError
-from prunegap.trained.layer import NORMS, Layer, input_rows, layers, output_rows, weight_matrix
+from prunegap.trained.layer import NORMS, Layer, input_rows, layers, output_rows, shared, weight_matrix
 from prunegap.trained.solve.gram import Moments
 
 Batch = torch.Tensor | Sequence[Any] | Mapping[str, Any]
@@ -61,10 +61,10 @@ def first_tensor(result: Any) -> torch.Tensor:
 class Calibration:
     """The dense model, its batches, and the order in which it calls its layers.
 
-    `order` are the layers called, first call first; `stages` groups them by the tensor they read; `norms` maps a
-    layer without a bias to the batch norm that reads its output and can carry one. The model is only read. Raises
-    BadInputError for no batches, for a layer whose output is NaN or infinite (named) and for a model that fails on
-    the first batch.
+    `order` are the layers called, first call first; a layer whose weight another module holds too is no such layer.
+    `stages` groups them by the tensor they read; `norms` maps a layer without a bias to the batch norm that reads its
+    output and can carry one. The model is only read. Raises BadInputError for no batches, for a layer whose output is
+    NaN or infinite (named) and for a model that fails on the first batch.
     """
 
     def __init__(self, model: nn.Module, batches: Iterable[Batch]) -> None:
@@ -98,7 +98,8 @@ class Calibration:
                 self._readers.setdefault(id(given[0]), []).append(name)
             self.calls[name] = self.calls.get(name, 0) + 1
 
-        found = layers(self.model)
+        twins = dict(shared(self.model))
+        found = {name: layer for name, layer in layers(self.model).items() if name not in twins}
         watched = {name: m for name, m in self.model.named_modules() if name in found or isinstance(m, NORMS)}
         with evaluating(self.model), _hooked(watched, seen):
             try:

@@ -12,7 +12,7 @@ import pickle
 import struct
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
@@ -80,14 +80,12 @@ def measure_latency(
 def _latency(
     own: list[float], baseline: list[float], inputs: Batch, threads: int, turns: int, isolated: bool
 ) -> Latency:
-    tensors = tensors_of(inputs)
-    first = next((x for x in tensors if x.ndim), None)
     return Latency(
         Span.of(own),
         Span.of([base / mine for base, mine in zip(baseline, own, strict=True)]),
-        1 if first is None else first.shape[0],
+        batch_of(inputs),
         threads,
-        str(tensors[0].device) if tensors else "cpu",
+        device_of(tensors_of(inputs)),
         turns,
         isolated,
     )
@@ -139,6 +137,16 @@ class Stopwatch:
 def tensors_of(inputs: Batch) -> list[Tensor]:
     """Return the tensors of a batch, in order."""
     return [x for x in _pytree.tree_leaves(inputs) if isinstance(x, Tensor)]
+
+
+def batch_of(inputs: Batch) -> int:
+    """Return the first dimension of the first tensor that has one, 1 without."""
+    return next((int(x.shape[0]) for x in tensors_of(inputs) if x.ndim), 1)
+
+
+def device_of(tensors: Sequence[Tensor]) -> str:
+    """Return the device of the first tensor."""
+    return str(tensors[0].device) if tensors else "cpu"
 
 
 def _in_turns(turn_of: Mapping[str, Turn], turns: int) -> dict[str, list[float]]:

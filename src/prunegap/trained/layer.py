@@ -22,6 +22,25 @@ def layers(model: nn.Module) -> dict[str, Layer]:
     return {name: module for name, module in model.named_modules() if isinstance(module, LAYERS)}
 
 
+def shared(model: nn.Module) -> list[tuple[str, str]]:
+    """Return each layer whose weight another module holds too (tied embeddings, twins), with that parameter's name.
+
+    Such a weight serves two readers, so pruning or repairing it for one would change the other.
+    """
+    holders: dict[int, list[str]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        holders.setdefault(id(parameter), []).append(name)
+    found = layers(model)
+    seen = {id(module): name for name, module in reversed(list(model.named_modules(remove_duplicate=False)))}
+    told = []
+    for name, layer in found.items():
+        # The same module under two names is one layer that runs twice: its readers are one.
+        others = [h for h in holders[id(layer.weight)] if seen[id(model.get_submodule(h.rpartition(".")[0]))] != name]
+        if others:
+            told.append((name, others[0]))
+    return told
+
+
 def groups_of(layer: Layer) -> int:
     """Return the number of groups of a convolution, 1 for Linear."""
     return 1 if isinstance(layer, nn.Linear) else layer.groups

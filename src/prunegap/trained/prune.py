@@ -32,6 +32,7 @@ class Pruned:
     `masks` (weight, n:m, block): layer name to a boolean tensor of the weight's shape. `kept` (units): group name to
     (units,). `errors`: layer name to its squared output error over its output energy on the calibration rows.
     `ridges`: layer name to the ridge that held-out rows chose. `unrepaired`: consumers left as they were.
+    `given`: ridges that were not chosen but handed in.
     """
 
     model: nn.Module
@@ -40,6 +41,7 @@ class Pruned:
     errors: dict[str, float] = field(default_factory=dict)
     ridges: dict[str, float] = field(default_factory=dict)
     unrepaired: tuple[str, ...] = ()
+    given: dict[str, float] = field(default_factory=dict)
 
 
 def prune_weights(
@@ -51,18 +53,20 @@ def prune_weights(
     stages: int | None = None,
     published: bool = False,
     calibration: Calibration | None = None,
+    ridges: Mapping[str, float] | None = None,
 ) -> Pruned:
     """Return a copy with weights, n:m groups or blocks removed from each Linear and Conv layer.
 
     A layer missing from a mapping of `keep_fractions` stays dense (and is repaired for what came before). `stages`
     bounds the calibration passes: layers of one pass do not see each other's errors. `published` runs the solver as
     the papers do: target X' W instead of X W, ridge 0.01, biases as they were; magnitude and wanda always run so.
+    `ridges` (of an earlier run) spares the choice of a ridge for the layers it names.
     Raises BadInputError for names that are no layer, and what calibration raises.
     """
     calibration = calibration or Calibration(model, batches)
     keep = _fractions(calibration, keep_fractions)
     published = published or solver in ("magnitude", "wanda")
-    pruned = Pruned(copy.deepcopy(model))
+    pruned = Pruned(copy.deepcopy(model), given=dict(ridges or {}))
     theirs = layers(pruned.model)
     for names in calibration.chunks(stages):
         for name, moments in calibration.moments(pruned.model, names).items():
@@ -96,7 +100,7 @@ def _pruned_matrix(
         if published:
             problem = as_published(every, weights)
         else:
-            ridge = ridge_for_weights(fit, held, weights, free, granularity, fraction)
+            ridge = pruned.given.get(name) or ridge_for_weights(fit, held, weights, free, granularity, fraction)
             pruned.ridges[name] = max(ridge, pruned.ridges.get(name, 0.0))
             problem = every.quadratic(weights, free, ridge)
         if fraction >= 1.0:

@@ -35,11 +35,13 @@ def prune_units(
     scores: Mapping[str, Array] | None = None,
     stages: int | None = None,
     calibration: Calibration | None = None,
+    ridges: Mapping[str, float] | None = None,
 ) -> Pruned:
     """Return a copy in which each group keeps `keep[group.name]` units (a group left out keeps all), others zeroed.
 
     `scores` gives magnitude and taylor one number a unit. Layers that read units outside a hook's reach (fused
-    attention, grouped convolutions) are masked and named in `unrepaired`. Raises BadInputError for unknown group
+    attention, grouped convolutions) are masked and named in `unrepaired`. `ridges` (of an earlier run) spares the
+    choice of a ridge for the layers it names. Raises BadInputError for unknown group
     names or counts, and what calibration raises.
     """
     calibration = calibration or Calibration(model, batches)
@@ -47,7 +49,7 @@ def prune_units(
     for name, count in keep.items():
         if name not in known or not 0 <= count <= known[name].units:
             raise BadInputError(f"keep {count} of group {name!r}", "no such group or width", "see the dry run's list")
-    pruned = Pruned(copy.deepcopy(model))
+    pruned = Pruned(copy.deepcopy(model), given=dict(ridges or {}))
     chosen = [group for group in groups if keep.get(group.name, group.units) < group.units]
     found = {name: layer for name, layer in layers(model).items() if name in calibration.calls}
     reads = {group.name: reading_columns(group, found) for group in chosen}
@@ -80,7 +82,7 @@ def _prune_group(
         kept = _by_size(pruned.model, group, keep, scores.get(group.name))
     else:
         moments = calibration.moments(pruned.model, tuple(reads))
-        problem = unit_problem(pruned.model, calibration, moments, reads, keep)
+        problem = unit_problem(pruned.model, calibration, moments, reads, keep, pruned.given)
         solution = solve_units(problem, keep, solver, scores.get(group.name))
         kept = solution.kept
         for name, matrix in zip(reads, solution.weights, strict=True):
@@ -97,6 +99,7 @@ def unit_problem(
     moments: Mapping[str, LayerMoments],
     reads: Mapping[str, NDArray[np.int64]],
     keep: int,
+    given: Mapping[str, float] | None = None,
 ) -> UnitProblem:
     """Return the group's problem: one part a reader, each scaled by its output energy.
 
@@ -110,6 +113,8 @@ def unit_problem(
         quadratic = sums.quadratic(weights[name], free[name], ridge)
         return UnitPart(quadratic, reads[name], 1.0 / quadratic.energy if quadratic.energy > 0.0 else 1.0)
 
+    if given is not None and all(name in given for name in reads):
+        return UnitProblem(tuple(part(name, moments[name].all[0], given[name]) for name in reads))
     if all(moments[name].held[0].rows for name in reads):
         first = UnitProblem(tuple(part(name, moments[name].fit[0], DEFAULT_RIDGE) for name in reads))
         masks = first.masks(solve_units(first, keep, "obs").kept)
@@ -150,7 +155,7 @@ def refit(pruned: Pruned, calibration: Calibration, groups: Sequence[Group], sta
             matrices = np.zeros_like(dense)
             for part, weights in enumerate(dense):
                 fit, held = moments.fit[part], moments.held[part]
-                ridge = ridge_for_units(fit, held, weights, free, read)
+                ridge = pruned.given.get(name) or ridge_for_units(fit, held, weights, free, read)
                 pruned.ridges[name] = max(ridge, pruned.ridges.get(name, 0.0))
                 problem = moments.all[part].quadratic(weights, free, ridge)
                 fitted = problem.repair(np.broadcast_to(read, problem.shape))

@@ -1,31 +1,5 @@
-"use strict";
 // Everything that is shown is written with textContent: no string of a study is ever parsed as HTML.
 const data = JSON.parse(document.getElementById("study-data").textContent);
-const all = (selector, root = document) => [...root.querySelectorAll(selector)];
-
-function make(tag, words, attributes = {}) {
-  const node = document.createElement(tag);
-  if (words !== undefined) node.textContent = words;
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  return node;
-}
-
-// Colours: the system decides until the reader does.
-function colours() {
-  const theme = document.querySelector(".theme");
-  theme.hidden = false;
-  let kept = "";
-  try { kept = localStorage.getItem("prunegap-theme") || ""; } catch { /* a page may be denied storage */ }
-  const apply = (name) => { document.documentElement.dataset.theme = name; };
-  for (const box of all("input", theme)) {
-    box.checked = box.value === kept;
-    box.addEventListener("change", () => {
-      apply(box.value);
-      try { localStorage.setItem("prunegap-theme", box.value); } catch { /* as above */ }
-    });
-  }
-  apply(kept);
-}
 
 function settings() {
   const chooser = document.getElementById("setting");
@@ -212,22 +186,6 @@ function table() {
   if (agreed.length) node.caption.textContent += ` All of them: ${agreed.join(", ")}.`;
   node.hidden = data.rows.length === 0;
   choose();
-}
-
-function copying() {
-  for (const button of all(".copy")) {
-    button.addEventListener("click", async () => {
-      const code = button.parentNode.querySelector("code");
-      try {
-        await navigator.clipboard.writeText(code.textContent);
-        button.textContent = "Copied";
-      } catch {
-        getSelection().selectAllChildren(code);
-        button.textContent = "Selected";
-      }
-      setTimeout(() => { button.textContent = "Copy"; }, 2000);
-    });
-  }
 }
 
 colours();

@@ -6,9 +6,8 @@ Removed weights stay zeros in the user's own module, and every layer then runs i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 
 from prunegap.trained.calibrate import Batch
 from prunegap.trained.compare.point import LayerOutcome
-from prunegap.trained.execute.choose import fastest, multiply_adds
+from prunegap.trained.execute.choose import DENSE, fastest, multiply_adds
 from prunegap.trained.layer import layers
 from prunegap.trained.structure import Structure, count, shrunk
 
@@ -33,6 +32,11 @@ class Candidate:
     layers: tuple[LayerOutcome, ...]
 
     @property
+    def is_sparse(self) -> bool:
+        """Whether any layer runs on a sparse kernel."""
+        return any(layer.execution != DENSE for layer in self.layers)
+
+    @property
     def bytes(self) -> int:
         """Bytes of all parameters and buffers of the model that runs."""
         return size_in_bytes(self.run)
@@ -46,36 +50,36 @@ def size_in_bytes(model: nn.Module) -> int:
 
 def sparse_candidate(
     masked: nn.Module,
+    names: Sequence[str],
     masks: Mapping[str, Tensor],
     errors: Mapping[str, float],
     inputs: Batch,
     turns: int,
 ) -> Candidate:
-    """Return the candidate of a model whose weights were removed one by one, in groups or in blocks."""
+    """Return the candidate of a model whose weights were removed one by one, in groups or in blocks.
+
+    `names` are the prunable layers, all of which count.
+    """
     execution = fastest(masked, inputs, turns)
     found = layers(masked)
-    kept = {name: _kept(layer, masks.get(name)) for name, layer in found.items()}
+    kept = {name: found[name].weight.numel() if name not in masks else int(masks[name].sum()) for name in names}
     chosen = {choice.layer: choice for choice in execution.choices}
     outcomes = tuple(
         LayerOutcome(
             name,
-            kept[name] / max(1, layer.weight.numel()),
+            kept[name] / max(1, found[name].weight.numel()),
             errors.get(name),
             chosen[name].kind if name in chosen else "dense",
             chosen[name].reason if name in chosen else "this kind of layer has no sparse form here",
         )
-        for name, layer in found.items()
+        for name in names
     )
     return Candidate(masked, execution.model, sum(kept.values()), multiply_adds(execution.model, inputs), outcomes)
 
 
-def _kept(layer: nn.Module, mask: Tensor | None) -> int:
-    weight: Any = layer.weight
-    return int(weight.numel()) if mask is None else int(mask.sum())
-
-
 def shrunk_candidate(
     masked: nn.Module,
+    names: Sequence[str],
     structure: Structure,
     keep: Mapping[str, NDArray[np.bool_]],
     errors: Mapping[str, float],
@@ -84,17 +88,31 @@ def shrunk_candidate(
     """Return the candidate of a model whose units were removed; raises BadInputError if small and masked differ."""
     small = shrunk(masked, structure, keep)
     sizes = {name: value.numel() for name, value in small.state_dict().items()}
-    found = layers(masked)
-    left = {name: sizes.get(f"{name}.weight", layer.weight.numel()) for name, layer in found.items()}
+    whole = {name: layers(masked)[name].weight.numel() for name in names}
+    left = {name: sizes.get(f"{name}.weight", size) for name, size in whole.items()}
     outcomes = tuple(
-        LayerOutcome(name, left[name] / max(1, layer.weight.numel()), errors.get(name), "dense", "really smaller")
-        for name, layer in found.items()
+        LayerOutcome(
+            name, left[name] / max(1, whole[name]), errors.get(name), "dense", _why(left[name] < whole[name])
+        )
+        for name in names
     )
     with torch.no_grad():
         by_layer = count(small, *arguments_of(inputs)).layers
     # Only layers, as for sparse models: products of activations with each other are the same in all of them.
-    adds = sum(by_layer.get(name, 0) for name in found)
+    adds = sum(by_layer.get(name, 0) for name in names)
     return Candidate(masked, small, sum(left.values()), adds, outcomes)
+
+
+def run_dense(candidate: Candidate, inputs: Batch, why: str) -> Candidate:
+    """Return the candidate with every layer dense, for where the sparse kernels turned out to win nothing."""
+    outcomes = tuple(o if o.execution == DENSE else replace(o, execution=DENSE, reason=why) for o in candidate.layers)
+    return replace(
+        candidate, run=candidate.masked, multiply_adds=multiply_adds(candidate.masked, inputs), layers=outcomes
+    )
+
+
+def _why(is_smaller: bool) -> str:
+    return "really smaller" if is_smaller else "kept whole"
 
 
 def arguments_of(batch: Batch) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:

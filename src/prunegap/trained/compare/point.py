@@ -10,6 +10,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from prunegap.model.errors import BadInputError
@@ -64,11 +65,18 @@ class Point:
     speedup: Span | None = None
     layers: tuple[LayerOutcome, ...] = ()
     preparation_seconds: float = 0.0
+    file: str = ""
+    """Path of the saved model inside the directory of the comparison; empty where none was written."""
 
     @property
     def is_done(self) -> bool:
         """Whether the point has quality and costs."""
         return self.status is PointStatus.DONE
+
+    @property
+    def failed(self) -> bool:
+        """Whether it raised; asked again, it is tried again."""
+        return self.status is PointStatus.FAILED
 
     def cost(self, name: str) -> float:
         """Return one of COSTS of a point that is done."""
@@ -93,9 +101,17 @@ class Setting:
     isolated: bool
     prunable_weights: int
     parameters: int
+    fingerprint: str = ""
+    """Digest of the model's tensors and of the calibration batches."""
     command: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     platform: str = field(default_factory=platform.platform)
+
+    def difference(self, other: Setting) -> str:
+        """Return the first thing in which two settings differ so that their points cannot stand together."""
+        told = ("command", "isolated")
+        mine, theirs = asdict(self), asdict(other)
+        return next((name.replace("_", " ") for name in mine if name not in told and mine[name] != theirs[name]), "")
 
 
 @dataclass(frozen=True)
@@ -106,7 +122,12 @@ class Comparison:
     dense: Point
     points: tuple[Point, ...]
     not_shrunk: tuple[tuple[str, str], ...] = ()
-    """Names of parameters that neuron pruning could not shrink, each with the reason."""
+    """Names of parameters (or layers) that could not be pruned or shrunk, each with the reason."""
+
+    def __str__(self) -> str:
+        from prunegap.trained.compare.text import told
+
+        return told(self)
 
     @property
     def done(self) -> list[Point]:
@@ -140,6 +161,14 @@ def as_object(comparison: Comparison) -> dict[str, Any]:
         "points": [asdict(point) for point in comparison.points],
         "not_shrunk": [list(pair) for pair in comparison.not_shrunk],
     }
+
+
+def read_comparison(path: Path) -> Comparison:
+    """Return the comparison in a file; raises BadInputError where it is missing or damaged."""
+    try:
+        return from_text(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInputError(str(path), f"cannot be read ({error})", "run prunegap compare --out first") from None
 
 
 def from_text(text: str) -> Comparison:

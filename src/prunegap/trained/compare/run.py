@@ -7,195 +7,230 @@ recorded and the rest goes on.
 
 from __future__ import annotations
 
-import copy
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from statistics import median
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from prunegap.model.errors import BadInputError
-from prunegap.model.granularity import Granularity, Neuron, parse_granularity
+from prunegap.model.granularity import Granularity, Neuron
 from prunegap.trained.calibrate import Batch, Calibration
 from prunegap.trained.compare.candidate import (
     Candidate,
     arguments_of,
+    run_dense,
     shrunk_candidate,
     size_in_bytes,
     sparse_candidate,
 )
-from prunegap.trained.compare.measure import Evaluate, fidelity
+from prunegap.trained.compare.measure import LIKENESSES, Evaluate
+from prunegap.trained.compare.options import (
+    BUDGETS,
+    GRANULARITIES,
+    Options,
+    Watch,
+    asked_budgets,
+    asked_granularities,
+)
 from prunegap.trained.compare.plan import OutOfReachError, UnitPlan, WeightPlan, weights_of
 from prunegap.trained.compare.point import Comparison, LayerOutcome, Point, PointStatus, Setting
+from prunegap.trained.compare.question import as_batches, fingerprint, own_copy, threads
+from prunegap.trained.compare.shelf import Shelf, named
 from prunegap.trained.compare.versions import versions
 from prunegap.trained.execute.choose import multiply_adds
 from prunegap.trained.finetune import finetune
-from prunegap.trained.latency import Latency, measure_latency, tensors_of
-from prunegap.trained.layer import layers
+from prunegap.trained.latency import Stopwatch, batch_of, device_of, tensors_of
+from prunegap.trained.layer import shared
 from prunegap.trained.prune import Pruned, prune_weights
 from prunegap.trained.prune_units import prune_units
 from prunegap.trained.structure import Structure, trace
 from prunegap.trained.timing import Span
 
-GRANULARITIES = ("weight", "2:4", "block:4", "neuron")
-BUDGETS = (0.7, 0.5, 0.3, 0.1)
-STRONGEST = {"weight": "admm", "neuron": "local"}
-"""The strongest solver of each kind; n:m and blocks are solved as weights are."""
-
-OnPoint = Callable[[Comparison, Candidate | None], None]
-"""Called with the comparison so far whenever a point is added, and with the point's model where there is one."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """How hard to try and how to measure.
-
-    `repeats` calibration samples a point, whose quality spreads; `turns` of timing; `threads` (None: torch's own);
-    `stages` bounds calibration passes (None: one a layer); `finetune_steps` after pruning, the same for every point;
-    `solvers` by kind, "weight" and "neuron".
-    """
-
-    repeats: int = 3
-    seed: int = 0
-    turns: int = 21
-    threads: int | None = None
-    stages: int | None = None
-    finetune_steps: int = 0
-    solvers: Mapping[str, str] = field(default_factory=lambda: dict(STRONGEST))
-    model_name: str = "model"
-    measure: str = ""
-    command: str = ""
-
-    def __post_init__(self) -> None:
-        for name in ("repeats", "turns"):
-            if getattr(self, name) < 1:
-                raise BadInputError(f"{name} {getattr(self, name)}", "must be at least 1", f"use --{name} 3")
-        if self.finetune_steps < 0:
-            raise BadInputError(f"finetune steps {self.finetune_steps}", "must not be negative", "use 0 for none")
-
 
 def compare(
     model: nn.Module,
-    calibration: Iterable[Batch] | torch.Tensor,
+    calibration: Iterable[Batch] | Tensor,
     evaluate: Evaluate | None = None,
     budgets: Sequence[float] = BUDGETS,
     granularities: Sequence[str | Granularity] = GRANULARITIES,
     inputs: Batch | None = None,
+    out: str | Path | None = None,
     options: Options | None = None,
-    on_point: OnPoint | None = None,
+    watch: Watch | None = None,
 ) -> Comparison:
     """Return the comparison of a trained model with its pruned versions at equal budgets.
 
     `calibration`: batches as the model's forward takes them, without labels. `evaluate(model)` gives a quality,
-    higher is better; without it the mean cosine to the dense model's outputs on held-out calibration batches.
+    higher is better; without it the likeness to the dense model's outputs on held-out calibration batches.
     `budgets`: fractions of the prunable layers' weights that may stay. `inputs`: the batch for latency (default: the
-    first of calibration). Guarantees: the model is not modified; a shrunk model agrees with its masked twin to 1e-4;
-    a point that fails is recorded with its reason and loses no other. Raises BadInputError for bad options, batches the
+    first of calibration). `out`: a directory that gets comparison.json and models/ as points finish; asked again it
+    goes on from there. Guarantees: the model is not modified; a shrunk model agrees with its masked twin to 1e-4; a
+    point that fails is recorded with its reason and loses no other. Raises BadInputError for bad options, batches the
     model cannot run on, NaN activations (the layer is named), and an `evaluate` that fails on the dense model.
     """
-    return Run(model, calibration, evaluate, inputs, options or Options()).compare(budgets, granularities, on_point)
+    shelf = None if out is None else Shelf(Path(out))
+    asked = asked_granularities(granularities), asked_budgets(budgets)
+    return Run(model, calibration, evaluate, inputs, options or Options()).compare(*asked, shelf, watch)
 
 
 class Run:
-    """A comparison that is prepared: the dense model measured, its structure known."""
+    """A comparison that is prepared: batches split and checked, the dense model copied."""
 
     def __init__(
         self,
         model: nn.Module,
-        calibration: Iterable[Batch] | torch.Tensor,
+        calibration: Iterable[Batch] | Tensor,
         evaluate: Evaluate | None,
         inputs: Batch | None,
         options: Options,
     ) -> None:
         self.options = options
-        self.model = copy.deepcopy(model).eval()
-        batches = list(torch.split(calibration, 64) if isinstance(calibration, torch.Tensor) else calibration)
-        if not batches:
-            raise BadInputError("calibration", "holds no batches", "give at least one batch of inputs")
-        self.measure = options.measure or (
-            "fidelity" if evaluate is None else getattr(evaluate, "__name__", "quality")
-        )
+        self.model = own_copy(model)
+        batches = as_batches(calibration)
+        self.calibration = Calibration(self.model, batches)
+        if not self.calibration.order:
+            raise BadInputError("model", "calls no Linear or Conv layer", "nothing in it can be pruned")
+        self.measure = options.measure or ("fidelity" if evaluate is None else "quality")
+        self._given = evaluate
         if evaluate is None:
             held = max(1, len(batches) // 4)
-            evaluate = fidelity(self.model, batches[-held:])
-            batches = batches[:-held] or batches
-        self.evaluate = evaluate
+            self._held = batches[-held:]
+            if len(batches) > held:
+                self.calibration = Calibration(self.model, batches[:-held])
+            else:
+                self.measure += " (on the calibration batch itself)"
         self.inputs = batches[0] if inputs is None else inputs
-        self.calibration = Calibration(self.model, batches)
-        self.plans: dict[tuple[str, int], WeightPlan | UnitPlan] = {}
-        self.structure, self.untraced = self._traced()
+        self.threads = options.threads or torch.get_num_threads()
+        self.plans: dict[str, WeightPlan | UnitPlan] = {}
+        self.untraced = ""
+        self._watch: Watch | None = None
+        self._done = self._asked = 0
 
-    def _traced(self) -> tuple[Structure | None, str]:
+    @cached_property
+    def structure(self) -> Structure | None:
+        """The traced model, or None where it cannot be traced; `untraced` then says why."""
         try:
-            return trace(self.model, *arguments_of(self.inputs)), ""
+            return trace(self.model, *arguments_of(self.inputs))
         except BadInputError as error:
-            return None, str(error)
+            self.untraced = str(error)
+        except Exception as error:
+            self.untraced = f"{type(error).__name__}: {error}"
+        return None
+
+    @cached_property
+    def evaluate(self) -> Evaluate:
+        """The measure of quality; likeness needs the dense outputs first."""
+        if self._given is not None:
+            return self._given
+        return LIKENESSES[self.measure.split(" ")[0]](self.model, self._held)
 
     def compare(
-        self, budgets: Sequence[float], granularities: Sequence[str | Granularity], on_point: OnPoint | None = None
+        self,
+        granularities: Sequence[Granularity],
+        budgets: Sequence[float],
+        shelf: Shelf | None = None,
+        watch: Watch | None = None,
     ) -> Comparison:
         """Return the comparison; see `compare`."""
-        asked = [parse_granularity(g) if isinstance(g, str) else g for g in granularities]
-        for budget in budgets:
-            if not 0.0 < budget < 1.0:
-                raise BadInputError(f"budget {budget:g}", "must lie between 0 and 1", "use --budgets 0.7,0.5,0.3")
-        dense, setting = self._dense()
-        fixed = () if self.structure is None else tuple((f.parameter, f.reason) for f in self.structure.fixed)
-        comparison = Comparison(setting, dense, (), fixed)
-        for point, candidate in self._points(asked, budgets):
-            comparison = Comparison(setting, dense, (*comparison.points, point), fixed)
-            if on_point:
-                on_point(comparison, candidate)
+        setting = self._setting()
+        found = None if shelf is None else shelf.earlier(setting)
+        finished = (
+            {} if found is None else {(p.granularity, p.keep_fraction): p for p in found.points if not p.failed}
+        )
+        asked = [(g, b) for g in granularities for b in budgets]
+        left = [(g, b) for g, b in asked if (g.name, b) not in finished]
+        if found is not None and not left:
+            return named(found, self.options.command)
+        self._watch, self._done, self._asked = watch, len(asked) - len(left), len(asked)
+        with Stopwatch(self.model, self.inputs, self.threads, self.options.turns) as stopwatch, threads(self.threads):
+            self.stopwatch = stopwatch
+            self._tell("the dense model")
+            dense = self._dense() if found is None else found.dense
+            comparison = Comparison(setting, dense, tuple(finished.values()), self._not_shrunk())
+            for granularity, budget in left:
+                point = self._point_or_reason(granularity, budget, shelf)
+                comparison = replace(comparison, points=_ordered([*comparison.points, point]))
+                if shelf is not None:
+                    shelf.put(comparison)
+                self._done += 1
+            self._tell("finished")
         return comparison
 
-    def _dense(self) -> tuple[Point, Setting]:
-        options = self.options
+    def _tell(self, words: str) -> None:
+        if self._watch is not None:
+            self._watch(self._done, self._asked, words)
+
+    def _setting(self) -> Setting:
+        options, tensors = self.options, tensors_of(self.inputs)
+        rows = sum(tensors_of(b)[0].shape[0] for b in self.calibration.batches)
+        return Setting(
+            options.model_name, self.measure, batch_of(self.inputs), self.threads, device_of(tensors), rows,
+            options.repeats, options.seed, dict(options.solvers), options.finetune_steps, True,
+            weights_of(self.model, self.calibration.order), sum(p.numel() for p in self.model.parameters()),
+            fingerprint(self.model, [*self.calibration.batches, self.inputs]), options.command, versions(),
+        )  # fmt: skip
+
+    def _dense(self) -> Point:
         quality = self._quality(self.model, dense=True)
-        latency = self._latency(self.model)
-        counted = multiply_adds(self.model, self.inputs)
-        weights = weights_of(self.model, self.calibration.order)
-        outcomes = tuple(LayerOutcome(n, 1.0, 0.0, "dense", "not pruned") for n in layers(self.model))
-        point = Point(
-            "dense", 1.0, PointStatus.DONE, "", Span(quality, quality, quality), (quality,), weights, counted,
+        latency = self.stopwatch.measure(self.model)
+        outcomes = tuple(LayerOutcome(name, 1.0, 0.0, "dense", "not pruned") for name in self.calibration.order)
+        return Point(
+            "dense", 1.0, PointStatus.DONE, "", Span(quality, quality, quality), (quality,),
+            weights_of(self.model, self.calibration.order), multiply_adds(self.model, self.inputs),
             size_in_bytes(self.model), latency.seconds, Span(1.0, 1.0, 1.0), outcomes,
         )  # fmt: skip
-        rows = sum(tensors_of(b)[0].shape[0] for b in self.calibration.batches)
-        parameters = sum(p.numel() for p in self.model.parameters())
-        return point, Setting(
-            options.model_name, self.measure, latency.batch, latency.threads, latency.device, rows, options.repeats,
-            options.seed, dict(options.solvers), options.finetune_steps, latency.isolated, weights, parameters,
-            options.command, versions(),
-        )  # fmt: skip
 
-    def _points(
-        self, granularities: Sequence[Granularity], budgets: Sequence[float]
-    ) -> Iterator[tuple[Point, Candidate | None]]:
-        for granularity in granularities:
-            for budget in sorted(budgets, reverse=True):
-                try:
-                    yield self._point(granularity, budget)
-                except OutOfReachError as why:
-                    yield Point(granularity.name, budget, PointStatus.OUT_OF_REACH, str(why)), None
-                except KeyboardInterrupt:
-                    raise
-                except Exception as error:  # one failed budget must not lose the others
-                    reason = str(error) if isinstance(error, BadInputError) else f"{type(error).__name__}: {error}"
-                    yield Point(granularity.name, budget, PointStatus.FAILED, reason), None
+    def _not_shrunk(self) -> tuple[tuple[str, str], ...]:
+        told = [(name, f"its weight is shared with {other}; it stays dense") for name, other in shared(self.model)]
+        if self.structure is None:
+            return (*told, ("all neurons", f"the model cannot be traced: {self.untraced}"))
+        return (*told, *((f.parameter, f.reason) for f in self.structure.fixed))
 
-    def _point(self, granularity: Granularity, budget: float) -> tuple[Point, Candidate]:
-        start = time.monotonic()
-        pruned = [self._pruned(granularity, budget, repeat) for repeat in range(self.options.repeats)]
-        qualities = tuple(self._quality(p.model) for p in pruned)
-        candidate = self._candidate(granularity, pruned[0])
-        latency = self._latency(candidate.run)
+    def _point_or_reason(self, granularity: Granularity, budget: float, shelf: Shelf | None) -> Point:
+        try:
+            return self._point(granularity, budget, shelf)
+        except OutOfReachError as why:
+            return Point(granularity.name, budget, PointStatus.OUT_OF_REACH, str(why))
+        except Exception as error:  # one failed budget must not lose the others
+            reason = str(error) if isinstance(error, BadInputError) else f"{type(error).__name__}: {error}"
+            return Point(granularity.name, budget, PointStatus.FAILED, reason)
+
+    def _point(self, granularity: Granularity, budget: float, shelf: Shelf | None) -> Point:
+        start, name = time.monotonic(), f"{granularity.name} at {budget:g}"
+        first: Pruned | None = None
+        qualities: list[float] = []
+        for repeat in range(self.options.repeats):
+            self._tell(f"{name}: pruning, sample {repeat + 1} of {self.options.repeats}")
+            pruned = self._pruned(granularity, budget, repeat, {} if first is None else first.ridges)
+            qualities.append(self._quality(pruned.model))
+            first = first or pruned
+        assert first is not None
+        self._tell(f"{name}: choosing kernels")
+        candidate = self._candidate(granularity, first)
+        self._tell(f"{name}: measuring latency")
+        latency = self.stopwatch.measure(candidate.run)
+        if candidate.is_sparse and latency.speedup.median < 1.0:
+            why = (
+                f"its layers alone were faster sparse, the whole model was {latency.speedup.median:.2f} times as fast"
+            )
+            candidate = run_dense(candidate, self.inputs, why)
+            latency = self.stopwatch.measure(candidate.run)
+        file = ""
+        if shelf is not None:
+            stem = f"{granularity.name.replace(':', '-')}-{budget:g}"
+            file = shelf.put_model(stem, candidate.run, candidate.masked, self.structure)
         return Point(
             granularity.name,
             budget,
             PointStatus.DONE,
-            quality=Span.of(qualities),
-            qualities=qualities,
+            quality=Span(median(qualities), min(qualities), max(qualities)),
+            qualities=tuple(qualities),
             weights=candidate.weights,
             multiply_adds=candidate.multiply_adds,
             bytes=candidate.bytes,
@@ -203,27 +238,30 @@ class Run:
             speedup=latency.speedup,
             layers=candidate.layers,
             preparation_seconds=time.monotonic() - start,
-        ), candidate
+            file=file,
+        )
 
-    def _pruned(self, granularity: Granularity, budget: float, repeat: int) -> Pruned:
+    def _pruned(
+        self, granularity: Granularity, budget: float, repeat: int, ridges: Mapping[str, float] | None = None
+    ) -> Pruned:
         options, calibration = self.options, self._sample(repeat)
         if isinstance(granularity, Neuron):
             if self.structure is None:
                 raise OutOfReachError(f"the model cannot be traced: {self.untraced}")
-            units = self.plans.setdefault(("neuron", 0), UnitPlan(self.calibration, self.structure))
+            units = self.plans.setdefault("neuron", UnitPlan(self.calibration, self.structure))
             assert isinstance(units, UnitPlan)
             counts, groups = units.counts(budget), self.structure.groups
-            solver = options.solvers["neuron"]
+            solver, stages = options.solvers["neuron"], options.stages
             pruned = prune_units(
-                self.model, (), groups, counts, solver, stages=options.stages, calibration=calibration
+                self.model, (), groups, counts, solver, stages=stages, calibration=calibration, ridges=ridges
             )
         else:
-            weights = self.plans.setdefault((granularity.name, 0), WeightPlan(self.calibration, granularity))
+            weights = self.plans.setdefault(granularity.name, WeightPlan(self.calibration, granularity))
             assert isinstance(weights, WeightPlan)
             fractions = weights.fractions(budget)
             solver = options.solvers["weight"]
             pruned = prune_weights(
-                self.model, (), granularity, fractions, solver, options.stages, calibration=calibration
+                self.model, (), granularity, fractions, solver, options.stages, calibration=calibration, ridges=ridges
             )
         if options.finetune_steps:
             batches, masks = calibration.batches, pruned.masks or None
@@ -239,10 +277,11 @@ class Run:
         return Calibration(self.model, [batches[i] for i in draw.integers(0, len(batches), len(batches))])
 
     def _candidate(self, granularity: Granularity, pruned: Pruned) -> Candidate:
+        names = self.calibration.order
         if isinstance(granularity, Neuron):
             assert self.structure is not None
-            return shrunk_candidate(pruned.model, self.structure, pruned.kept, pruned.errors, self.inputs)
-        return sparse_candidate(pruned.model, pruned.masks, pruned.errors, self.inputs, self.options.turns)
+            return shrunk_candidate(pruned.model, names, self.structure, pruned.kept, pruned.errors, self.inputs)
+        return sparse_candidate(pruned.model, names, pruned.masks, pruned.errors, self.inputs, self.options.turns)
 
     def _quality(self, model: nn.Module, dense: bool = False) -> float:
         try:
@@ -255,6 +294,9 @@ class Run:
             raise BadInputError(f"evaluate returned {quality}", "quality must be finite", "mend evaluate")
         return quality
 
-    def _latency(self, model: nn.Module) -> Latency:
-        models = {"dense": self.model, "pruned": model}
-        return measure_latency(models, self.inputs, threads=self.options.threads, turns=self.options.turns)["pruned"]
+
+def _ordered(points: Iterable[Point]) -> tuple[Point, ...]:
+    """Return the points granularity by granularity as they first came, the largest budget first; a newer one wins."""
+    latest = {(p.granularity, p.keep_fraction): p for p in points}
+    names = list(dict.fromkeys(name for name, _ in latest))
+    return tuple(sorted(latest.values(), key=lambda p: (names.index(p.granularity), -p.keep_fraction)))

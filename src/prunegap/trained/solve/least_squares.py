@@ -7,9 +7,13 @@ from numpy.typing import NDArray
 
 from prunegap.trained.solve.gram import Array, Quadratic
 
+EXACT = 1e-10
 TOLERANCE = 1e-6
-"""Residual at which conjugate gradients stop, relative to the right side: the objective is then right to about 1e-12."""
+"""Residual, relative to the right side, at which the search for a support stops asking: the objective is then right
+to about 1e-12."""
 MOST_STEPS = 200
+LEAST_FALL = 1e-6
+"""There, a step that lowers the objective by less than this part of it is the last one."""
 
 
 def on_support(
@@ -26,11 +30,11 @@ def on_support(
     direct = float((mask.sum(axis=1).astype(np.float64) ** 3).sum()) / 3.0
     if direct <= 80.0 * outputs * inputs**2:
         return problem.repair(mask)
-    return conjugate_gradients(problem, mask, np.where(mask, start, 0.0), tolerance)
+    return conjugate_gradients(problem, mask, np.where(mask, start, 0.0), tolerance, LEAST_FALL)
 
 
 def conjugate_gradients(
-    problem: Quadratic, mask: NDArray[np.bool_], start: Array, tolerance: float = TOLERANCE
+    problem: Quadratic, mask: NDArray[np.bool_], start: Array, tolerance: float = EXACT, least_fall: float = 0.0
 ) -> Array:
     """Return the minimiser on `mask` by conjugate gradients, every row its own, preconditioned by diag(H)."""
     moment = problem.second_moment
@@ -41,6 +45,7 @@ def conjugate_gradients(
     direction = conditioned.copy()
     power = np.einsum("oi,oi->o", residual, conditioned)
     enough = tolerance**2 * np.maximum(np.einsum("oi,oi->o", problem.target @ moment, problem.target), 1e-300)
+    objective = problem.objective(weights)
     for _ in range(MOST_STEPS):
         if (power <= enough).all():
             break
@@ -48,6 +53,10 @@ def conjugate_gradients(
         curvature = np.einsum("oi,oi->o", direction, image)
         step = np.divide(power, curvature, out=np.zeros_like(power), where=curvature > 0.0)
         weights += step[:, None] * direction
+        fall = float(step @ power)
+        objective -= fall
+        if fall < least_fall * objective:
+            break
         residual -= step[:, None] * image
         conditioned = residual / scale
         fresh = np.einsum("oi,oi->o", residual, conditioned)
