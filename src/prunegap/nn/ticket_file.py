@@ -8,9 +8,6 @@ as zeros. docs/network-tickets.md describes every field.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,11 +21,11 @@ from prunegap.nn.graph import Graph, InputSet
 from prunegap.nn.modules import GraphModule
 from prunegap.nn.source import STREAM, SourceLayer
 from prunegap.nn.ticket import NetworkTicket, TicketLayer, collapsed_module, masked_module
+from prunegap.sealed_file import DamageError, claim_of, sealed
 from prunegap.whole_file import write_whole
 
 FORMAT = 1
 KIND = "network-ticket"
-_NO_DIGEST = "0" * 64
 _REMEDY = "make the ticket anew, or copy it again from where it came"
 FORMS: dict[str, Callable[[NetworkTicket, torch.dtype], GraphModule]] = {
     "collapsed": collapsed_module,
@@ -38,8 +35,6 @@ FORMS: dict[str, Callable[[NetworkTicket, torch.dtype], GraphModule]] = {
 
 def ticket_bytes(ticket: NetworkTicket) -> bytes:
     """Return the content of the ticket's file."""
-    from safetensors.numpy import save
-
     layers = [
         [step.name, layer.source.width, layer.source.exponent, layer.source.constants, layer.digest()]
         for step in ticket.graph.layers
@@ -56,14 +51,12 @@ def ticket_bytes(ticket: NetworkTicket) -> bytes:
         "target": ticket.target_digest,
         "layers": layers,
         "claim": dict(ticket.claim),
-        "digest": _NO_DIGEST,
     }
     tensors: dict[str, NDArray[Any]] = {
         f"masks.{index}": np.frombuffer(ticket.layers[step.name].code, dtype=np.uint8)
         for index, step in enumerate(ticket.graph.layers)
     }
-    blank = save(tensors, {"prunegap": json.dumps(claim, sort_keys=True, separators=(",", ":"))})
-    return blank.replace(_NO_DIGEST.encode(), hashlib.sha256(blank).hexdigest().encode(), 1)
+    return sealed(tensors, claim, compact=True)
 
 
 def save_ticket(path: Path | str, ticket: NetworkTicket) -> int:
@@ -125,8 +118,8 @@ def refuse_to_overwrite(out: Path) -> None:
         raise BadInputError(f"out {out}", f"{out.parent} is no directory", "create it first")
     if out.exists():
         try:
-            _undamaged_header(out.read_bytes())
-        except (OSError, BadInputError, _DamageError):
+            _network_claim(out.read_bytes())
+        except (OSError, BadInputError, DamageError):
             raise BadInputError(f"out {out}", "exists and is no ticket", "choose another name") from None
 
 
@@ -134,22 +127,18 @@ def refuse_to_overwrite(out: Path) -> None:
 _MALFORMED = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, MemoryError, RecursionError)
 
 
-class _DamageError(Exception):
-    """What is wrong with the bytes of a file."""
-
-
 def _parsed(content: bytes) -> NetworkTicket:
     from safetensors import SafetensorError
     from safetensors.numpy import load as load_tensors
 
     try:
-        header = _undamaged_header(content)
+        header = _network_claim(content)
         if header["format"] != FORMAT:
             raise BadInputError(f"format {header['format']}", f"this version reads {FORMAT}", "update prunegap")
         if header["stream"] != STREAM:
             raise BadInputError(f"stream {header['stream']!r}", f"this version draws {STREAM!r}", "update prunegap")
         return _rebuilt(header, load_tensors(content))
-    except _DamageError as damage:
+    except DamageError as damage:
         raise BadInputError("ticket", str(damage), _REMEDY) from None
     except BadInputError:
         raise
@@ -157,24 +146,12 @@ def _parsed(content: bytes) -> NetworkTicket:
         raise BadInputError("ticket", f"is malformed ({type(error).__name__})", _REMEDY) from None
 
 
-def _undamaged_header(content: bytes) -> dict[str, Any]:
-    """Return the header once the whole file matches its digest."""
-    length = int.from_bytes(content[:8], "little")
-    if len(content) < 8 or length > len(content) - 8:
-        raise _DamageError("is truncated or is no safetensors file")
-    try:
-        header = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["prunegap"])
-        kind, digest = header.get("kind"), header["digest"]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise _DamageError("is damaged or is no prunegap ticket") from None
-    if kind != KIND:
+def _network_claim(content: bytes) -> dict[str, Any]:
+    """Return the claim of an undamaged network ticket."""
+    claim = claim_of(content)
+    if claim.get("kind") != KIND:
         raise BadInputError("ticket", "is no network ticket", "use prunegap verify for tickets of single neurons")
-    if not isinstance(digest, str) or not re.fullmatch("[0-9a-f]{64}", digest):
-        raise _DamageError("holds no digest")
-    blank = content.replace(digest.encode(), _NO_DIGEST.encode(), 1)
-    if hashlib.sha256(blank).hexdigest() != digest:
-        raise _DamageError("does not match its digest: it was changed or cut short")
-    return dict(header)
+    return claim
 
 
 def _rebuilt(header: dict[str, Any], tensors: dict[str, NDArray[Any]]) -> NetworkTicket:
@@ -184,13 +161,13 @@ def _rebuilt(header: dict[str, Any], tensors: dict[str, NDArray[Any]]) -> Networ
         name, width, exponent, constants, digest = recipe
         code = tensors.pop(f"masks.{index}")
         if name != step.name or code.dtype != np.uint8 or code.ndim != 1:
-            raise _DamageError("holds masks of other layers than its graph")
+            raise DamageError("holds masks of other layers than its graph")
         source = SourceLayer(step.shape, int(header["seed"]), index, int(width), int(exponent), int(constants))
         layers[name] = TicketLayer(source, (1,) if one_sided[name] else (1, -1), code.tobytes())
         digests[name] = digest
     if tensors:
-        raise _DamageError(f"holds an unknown array {min(tensors)}")
+        raise DamageError(f"holds an unknown array {min(tensors)}")
     for name, layer in layers.items():
         if layer.digest() != digests[name]:
-            raise _DamageError(f"layer {name} does not match its digest: this machine draws other numbers")
+            raise DamageError(f"layer {name} does not match its digest: this machine draws other numbers")
     return NetworkTicket(graph, layers, inputs, float(header["epsilon"]), str(header["target"]), header["claim"])

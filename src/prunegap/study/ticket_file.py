@@ -9,8 +9,6 @@ the whole file with its own 64 digits read as zeros, so any changed byte is refu
 from __future__ import annotations
 
 import hashlib
-import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +21,11 @@ from prunegap.model.granularity import parse_granularity
 from prunegap.model.mask import Mask
 from prunegap.model.network import Network, Readout
 from prunegap.model.problem import Problem
+from prunegap.sealed_file import DamageError, claim_of, sealed
 from prunegap.study.ticket import Ticket
 from prunegap.whole_file import write_whole
 
 FORMAT = 1
-_NO_DIGEST = "0" * 64
 _REMEDY = "make the ticket anew, or copy it again from where it came"
 
 Bits = NDArray[np.uint8]
@@ -40,8 +38,6 @@ def save_ticket(path: Path | str, ticket: Ticket) -> None:
 
 def ticket_bytes(ticket: Ticket) -> bytes:
     """Return the content of a ticket's file."""
-    from safetensors.numpy import save
-
     claim: dict[str, Any] = {
         "format": FORMAT,
         "stream": STREAM if ticket.draw else None,
@@ -54,7 +50,6 @@ def ticket_bytes(ticket: Ticket) -> bytes:
         "readout": ticket.problem.readout.value,
         "error_upper": ticket.error_upper,
         "network": _network_digest(ticket.problem),
-        "digest": _NO_DIGEST,
     }
     tensors: dict[str, NDArray[Any]] = {
         "kept_weights": np.packbits(ticket.mask.kept_weights, axis=None),
@@ -63,9 +58,7 @@ def ticket_bytes(ticket: Ticket) -> bytes:
     if ticket.draw is None:
         network = ticket.problem.network
         tensors |= {"W": network.weights, "v": network.outputs, "target": ticket.problem.target}
-    blank = save(tensors, {"prunegap": json.dumps(claim, sort_keys=True)})
-    digest = hashlib.sha256(blank).hexdigest()
-    return blank.replace(_NO_DIGEST.encode(), digest.encode(), 1)
+    return sealed(tensors, claim)
 
 
 def load_ticket(path: Path | str) -> Ticket:
@@ -83,45 +76,23 @@ def load_ticket(path: Path | str) -> Ticket:
         raise BadInputError(f"{path}: {error.value}", error.rule, error.remedy) from None
 
 
-class _DamageError(Exception):
-    """What is wrong with the bytes of a file."""
-
-
 def _parsed(content: bytes) -> Ticket:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
     try:
-        claim = _undamaged_claim(content)
+        claim = claim_of(content)
         if claim["format"] != FORMAT:
             raise BadInputError(
                 f"ticket format {claim['format']}", f"this version reads format {FORMAT}", "update prunegap"
             )
         return _rebuilt(claim, load(content))
-    except _DamageError as damage:
+    except DamageError as damage:
         raise BadInputError("ticket", str(damage), _REMEDY) from None
     except BadInputError:
         raise
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BadInputError("ticket", f"is malformed ({type(error).__name__})", _REMEDY) from None
-
-
-def _undamaged_claim(content: bytes) -> dict[str, Any]:
-    """Return the header's claim once the whole file matches its digest."""
-    length = int.from_bytes(content[:8], "little")
-    if len(content) < 8 or length > len(content) - 8:
-        raise _DamageError("is truncated or is no safetensors file")
-    try:
-        claim = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["prunegap"])
-        digest = claim["digest"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise _DamageError("is damaged or is no prunegap ticket") from None
-    if not isinstance(digest, str) or not re.fullmatch("[0-9a-f]{64}", digest):
-        raise _DamageError("holds no digest")
-    blank = content.replace(digest.encode(), _NO_DIGEST.encode(), 1)
-    if hashlib.sha256(blank).hexdigest() != digest:
-        raise _DamageError("does not match its digest: it was changed or cut short")
-    return dict(claim)
 
 
 def _rebuilt(claim: dict[str, Any], tensors: dict[str, NDArray[Any]]) -> Ticket:
@@ -138,11 +109,11 @@ def _rebuilt(claim: dict[str, Any], tensors: dict[str, NDArray[Any]]) -> Ticket:
     else:
         raise BadInputError(f"stream {claim['stream']!r}", f"this version draws {STREAM!r}", "update prunegap")
     if tensors:
-        raise _DamageError(f"holds an unknown array {min(tensors)}")
+        raise DamageError(f"holds an unknown array {min(tensors)}")
     granularity, readout = parse_granularity(claim["granularity"]), Readout.parse(claim["readout"])
     problem = Problem(network, target, float(claim["epsilon"]), granularity, readout)
     if _network_digest(problem) != claim["network"]:
-        raise _DamageError("its network does not match its digest: this machine draws other numbers")
+        raise DamageError("its network does not match its digest: this machine draws other numbers")
     return Ticket(problem, mask, float(claim["error_upper"]), draw)
 
 
@@ -150,10 +121,10 @@ def _unpacked(packed: Bits, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """Return the bits of `packed` in the given shape; the padding of the last byte must be 0."""
     count = int(np.prod(shape, dtype=object))
     if packed.dtype != np.uint8 or packed.shape != ((count + 7) // 8,):
-        raise _DamageError("holds masks of another shape than its claim says")
+        raise DamageError("holds masks of another shape than its claim says")
     bits = np.unpackbits(packed)
     if bits[count:].any():
-        raise _DamageError("holds bits beyond its masks")
+        raise DamageError("holds bits beyond its masks")
     return bits[:count].astype(np.bool_).reshape(shape)
 
 
