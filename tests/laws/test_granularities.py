@@ -134,7 +134,7 @@ def test_tickets_come_back_at_every_granularity(dimension: int, name: str, reado
 @pytest.mark.parametrize("readout", list(Readout))
 @pytest.mark.parametrize(
     ("dimension", "name", "width"),
-    [(2, "1:2", 6), (2, "block:2", 9), (2, "weight", 5), (3, "1:3", 4), (3, "block:2", 4), (4, "block:2", 3),
+    [(2, "1:2", 5), (2, "block:2", 9), (2, "weight", 4), (3, "1:3", 3), (3, "block:2", 4), (4, "block:2", 3),
      (4, "block:3", 3), (4, "1:4", 3), (5, "block:4", 3)],
 )  # fmt: skip
 @pytest.mark.parametrize("epsilon", [0.5, 0.8])

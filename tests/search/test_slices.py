@@ -41,7 +41,7 @@ def test_a_ticket_of_all_inputs_is_one_of_every_slice(dimension: int, name: str,
 
 
 @pytest.mark.parametrize("readout", list(Readout))
-@pytest.mark.parametrize(("dimension", "name", "width"), [(3, "weight", 3), (3, "block:2", 5), (4, "block:2", 4)])
+@pytest.mark.parametrize(("dimension", "name", "width"), [(3, "weight", 3), (3, "block:2", 3), (4, "block:2", 3)])
 @pytest.mark.parametrize("seed", range(3))
 def test_what_is_excluded_is_excluded_by_brute_force(
     dimension: int, name: str, width: int, readout: Readout, seed: int
@@ -89,9 +89,14 @@ def test_what_is_known_is_not_asked_again() -> None:
     problem = Problem.from_draw(Draw(4, 0), 60, 0.2, parse_granularity("block:2"))
     first = [search.search(problem.prefix(n)).impossible_width for n in (10, 60)]
     asked = len(counting.asked)
-    again = [search.search(problem.prefix(n)).impossible_width for n in (10, 60, 5, 10)]
+    again = [search.search(problem.prefix(n)).impossible_width for n in (10, 60, 10)]
     assert len(counting.asked) == asked
-    assert (again[0], again[3]) == (first[0], first[0])
+    assert again == [*first, first[0]]
+    # A width between proof and ticket is a new question, and what it leaves open makes nobody forget the ticket.
+    search.search(problem.prefix(5))
+    between = len(counting.asked)
+    assert search.search(problem.prefix(60)).impossible_width >= first[1]
+    assert len(counting.asked) == between
     other = replace(problem, target=problem.target[::-1].copy())
     search.search(other)
     assert len(counting.asked) > asked

@@ -64,7 +64,7 @@ def _cut_granularity(granularity: Granularity, inputs: tuple[int, ...]) -> Granu
 
 @dataclass(frozen=True, eq=False)
 class _Answer:
-    """What one search said about a slice in `allowed` seconds: no ticket up to `proven`, one at `found` or None."""
+    """What is known about a slice: no ticket up to `proven`, one at `found` or None; last asked for `allowed` s."""
 
     problem: Problem
     proven: int
@@ -86,7 +86,8 @@ class _Answer:
         """Return whether asking again at `width` would tell nothing new."""
         if width <= self.proven or (self.found is not None and width >= self.found):
             return True
-        return self.found is None and width >= self.problem.width and remaining < PATIENCE * self.allowed
+        undecided = self.proven < self.problem.width
+        return undecided and width >= self.problem.width and remaining < PATIENCE * self.allowed
 
 
 @final
@@ -128,6 +129,8 @@ class InputSlices(Search):
             allowed = deadline.remaining
             finding = prover._search(part, deadline, None)
             proven = max(finding.impossible_width, known.proven if known else -1)
-            known = _Answer(part, proven, None if finding.mask is None else finding.mask.least_width, allowed)
+            tickets = [known.found if known else None, finding.mask.least_width if finding.mask is not None else None]
+            found = min((width for width in tickets if width is not None), default=None)
+            known = _Answer(part, proven, found, allowed)
             self._answers = [*self._answers[-MOST_REMEMBERED:], known]
         return min(known.proven, part.width)
