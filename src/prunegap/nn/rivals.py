@@ -121,8 +121,9 @@ class Data:
 
     def measured(self, module: nn.Module, target: Target) -> dict[str, float | None]:
         """Return what a Row holds about a float32 module, on the data held out."""
+        theirs = dense(target, torch.float32)
         with torch.no_grad():
-            parts = [(module(x), dense(target, torch.float32)(x)) for x in torch.split(self._held(), BATCH)]
+            parts = [(module(x), theirs(x)) for x in torch.split(self.inputs[self.held].float(), BATCH)]
         ours, wanted = (torch.cat(side).flatten(1).double() for side in zip(*parts, strict=True))
         size, said = float(wanted.norm()), ours.argmax(1)
         right = None if self.labels is None else float((said == self.labels[self.held]).double().mean())
@@ -132,9 +133,6 @@ class Data:
             "agreement": float((said == wanted.argmax(1)).double().mean()),
             "accuracy": right,
         }
-
-    def _held(self) -> Tensor:
-        return self.inputs[self.held].float()
 
 
 def compare_rivals(
