@@ -30,6 +30,10 @@ class Span:
         rank = _low_rank(len(ordered))
         return cls(median(ordered), ordered[rank], ordered[len(ordered) - 1 - rank])
 
+    def under(self, whole: float) -> Span:
+        """Return `whole` divided by what this spans: seconds from speed-ups."""
+        return Span(whole / self.median, whole / self.high, whole / self.low)
+
 
 def _low_rank(count: int) -> int:
     """Return the greatest k with P(Binomial(count, 1/2) < k) <= 0.025, as an index from 0."""

@@ -22,6 +22,8 @@ from prunegap.trained.structure import Group, Structure
 
 LIKED_BY_HARDWARE = 8
 """Widths are multiples of this where a group is at least four times as wide: vector units and tensor cores."""
+SPENT = 0.98
+"""Part of the budget that rounding must not leave unspent."""
 LEAST_KEPT = 0.01
 
 
@@ -85,28 +87,52 @@ class UnitPlan:
         except BadInputError as error:
             raise OutOfReachError(f"{error.value} {error.rule}") from None
         counts = unit_counts(groups, planned)
-        return _liked(groups, counts, lambda c: cost({g.name: c[g.name] / g.units for g in groups}) <= budget)
+        return _liked(groups, counts, lambda c: cost({g.name: c[g.name] / g.units for g in groups}), budget)
 
 
 def _liked(
-    groups: Sequence[Group], counts: dict[str, int], fits: Callable[[Mapping[str, int]], bool]
+    groups: Sequence[Group],
+    counts: Mapping[str, int],
+    cost: Callable[[Mapping[str, int]], float],
+    budget: float,
 ) -> dict[str, int]:
-    """Return the counts rounded to what the hardware likes: all down, then up again while the budget lasts."""
-    steps = {g.name: _step(g) for g in groups}
-    wanted = dict(counts)
-    rounded = {name: max(steps[name], count // steps[name] * steps[name]) for name, count in counts.items()}
-    units = {g.name: g.units for g in groups}
-    for name in sorted(rounded, key=lambda n: rounded[n] / wanted[n]):
-        more = {**rounded, name: min(units[name], rounded[name] + steps[name])}
-        if rounded[name] < wanted[name] and fits(more):
-            rounded = more
+    """Return the counts rounded to what the hardware likes, as coarsely as still spends SPENT of the budget.
+
+    All are rounded down, then up again while the budget lasts. Where even the finest rounding leaves more unspent,
+    single units are added, so that neurons get what the other granularities get.
+    """
+    rounded = dict(counts)
+    for liked in (LIKED_BY_HARDWARE, LIKED_BY_HARDWARE // 2, LIKED_BY_HARDWARE // 4, 1):
+        rounded = _filled(groups, counts, {g.name: _step(g, liked) for g in groups}, lambda c: cost(c) <= budget)
+        if cost(rounded) >= SPENT * budget:
+            break
     return rounded
 
 
-def _step(group: Group) -> int:
+def _filled(
+    groups: Sequence[Group],
+    counts: Mapping[str, int],
+    steps: Mapping[str, int],
+    fits: Callable[[Mapping[str, int]], bool],
+) -> dict[str, int]:
+    rounded = {
+        name: max(min(steps[name], count), count // steps[name] * steps[name]) for name, count in counts.items()
+    }
+    units = {g.name: g.units for g in groups}
+    growing = True
+    while growing:
+        growing = False
+        for name in sorted(rounded, key=lambda n: rounded[n] / counts[n]):
+            more = {**rounded, name: min(units[name], rounded[name] + steps[name])}
+            if more != rounded and fits(more):
+                rounded, growing = more, True
+    return rounded
+
+
+def _step(group: Group, liked: int) -> int:
     """Return the multiple of units that makes a multiple of liked indices; 1 for groups too narrow for rounding."""
     each = min(m.indices.shape[1] for m in group.members)
-    step = LIKED_BY_HARDWARE // int(np.gcd(LIKED_BY_HARDWARE, each))
+    step = liked // int(np.gcd(liked, each))
     return step if group.units >= 4 * step else 1
 
 

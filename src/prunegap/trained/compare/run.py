@@ -109,6 +109,7 @@ class Run:
         self.threads = options.threads or torch.get_num_threads()
         self.plans: dict[str, WeightPlan | UnitPlan] = {}
         self.untraced = ""
+        self.dense_seconds = float("nan")
         self._watch: Watch | None = None
         self._done = self._asked = 0
 
@@ -152,6 +153,8 @@ class Run:
             self.stopwatch = stopwatch
             self._tell("the dense model")
             dense = self._dense() if found is None else found.dense
+            assert dense.seconds is not None
+            self.dense_seconds = dense.seconds.median
             comparison = Comparison(setting, dense, tuple(finished.values()), self._not_shrunk())
             for granularity, budget in left:
                 point = self._point_or_reason(granularity, budget, shelf)
@@ -234,7 +237,7 @@ class Run:
             weights=candidate.weights,
             multiply_adds=candidate.multiply_adds,
             bytes=candidate.bytes,
-            seconds=latency.seconds,
+            seconds=latency.speedup.under(self.dense_seconds),
             speedup=latency.speedup,
             layers=candidate.layers,
             preparation_seconds=time.monotonic() - start,

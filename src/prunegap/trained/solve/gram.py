@@ -74,7 +74,9 @@ class Quadratic:
         for pattern in range(patterns.shape[0]):
             rows = np.flatnonzero(rows_of.reshape(-1) == pattern)
             kept = np.flatnonzero(mask[rows[0]])
-            if kept.size:
+            if kept.size == self.shape[1]:
+                weights[rows] = self.target[rows]
+            elif kept.size:
                 factor = scipy.linalg.cho_factor(self.second_moment[np.ix_(kept, kept)], lower=True)
                 weights[np.ix_(rows, kept)] = scipy.linalg.cho_solve(factor, right[np.ix_(rows, kept)].T).T
         return weights
