@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from prunegap import nn as tickets
-from prunegap.cli.ticket_compare import _print_table
+from prunegap.cli.ticket_compare import print_table
 
 
 def main() -> None:
@@ -47,7 +47,7 @@ def main() -> None:
     wide = tickets.compare_rivals(
         target, images, y, seed=asked.seed, learned=("neuron",), training=training, seconds=asked.seconds
     )
-    _print_table(wide)
+    print_table(wide)
     for row in wide.rows:
         for fit in row.fits:
             print(f"  neurons of {fit.layer}: fitted within {fit.error:.3f}, no selection below {fit.bound:.3f}")
@@ -55,7 +55,7 @@ def main() -> None:
         narrow = tickets.compare_rivals(
             target, images, y, epsilon=None, widths=(asked.narrow,), seed=asked.seed, training=training
         )
-        _print_table(narrow)
+        print_table(narrow)
     print(f"{time.perf_counter() - wall:.0f} s, {time.process_time() - cpu:.0f} CPU s, {asked.threads} threads")
 
 

@@ -67,7 +67,7 @@ def compare(
     if json:
         print(js.dumps(comparison.as_object()))
     else:
-        _print_table(comparison)
+        print_table(comparison)
 
 
 def _widths(text: str, finest: bool) -> list[int | None]:
@@ -80,7 +80,8 @@ def _widths(text: str, finest: bool) -> list[int | None]:
     return wide
 
 
-def _print_table(comparison: Comparison) -> None:
+def print_table(comparison: Comparison) -> None:
+    """Print the table, and below it why a row has no numbers."""
     from rich import box
     from rich.console import Console
     from rich.table import Table

@@ -177,14 +177,17 @@ def compare_rivals(
 
 
 def finest_ticket(target: Target, width: int, seed: int, inputs: InputSet) -> Making:
-    """Return the ticket of a width with the least epsilon found by halving, in 2^-13 to 8 of the largest weight."""
+    """Return the ticket of a width with the least epsilon found by halving, in 2^-13 to 8 of the largest weight.
+
+    Paths cost nothing (price 0): at equal width the nearest ticket is wanted, not the sparsest.
+    """
     parts = [part for layer in target.weights.values() for part in (layer.weight, layer.bias) if part is not None]
     # An eighth of epsilon is the least that a layer gets: at 8 every weight may be left out.
     high = 8.0 * max(float(np.abs(part).max()) for part in parts) * (1.0 + 2.0**-20)
-    best, low = make_ticket(target, high, seed, width=width, inputs=inputs), high * 2.0**-16
+    best, low = make_ticket(target, high, seed, width=width, inputs=inputs, price=0.0), high * 2.0**-16
     for _ in range(HALVINGS if best.ticket is not None else 0):
         middle = math.sqrt(low * high)
-        making = make_ticket(target, middle, seed, width=width, inputs=inputs)
+        making = make_ticket(target, middle, seed, width=width, inputs=inputs, price=0.0)
         if making.ticket is None:
             low = middle
         else:
