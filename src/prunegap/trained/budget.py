@@ -19,7 +19,7 @@ from torch import nn
 
 from prunegap.model.errors import BadInputError
 from prunegap.model.granularity import Granularity
-from prunegap.trained.calibrate import Calibration, evaluating, first_tensor, run
+from prunegap.trained.calibrate import Calibration, LayerMoments, evaluating, first_tensor, run
 from prunegap.trained.layer import layers, set_weight, weight_matrix
 from prunegap.trained.prune import shift_bias
 from prunegap.trained.prune_units import unit_problem
@@ -171,43 +171,52 @@ def weight_curves(
     granularity: Granularity,
     keeps: Sequence[float] = KEEPS,
     solver: str = "second_order",
+    moments: Mapping[str, LayerMoments] | None = None,
 ) -> dict[str, Curve]:
-    """Return each layer's curve: the layer pruned alone at each keep_fraction the granularity allows."""
+    """Return each layer's curve: the layer pruned alone at each keep_fraction the granularity allows.
+
+    `moments` of all layers of the dense model, where they are known already.
+    """
     measure, curves = OutputError(calibration), {}
-    moments = calibration.moments(calibration.model, calibration.order)
+    moments = moments or calibration.moments(calibration.model, calibration.order)
+    trial = copy.deepcopy(calibration.model)
     for name in calibration.order:
-        points = {1.0: 0.0}
+        layer, points = layers(trial)[name], {1.0: 0.0}
+        free = layer.bias is not None or name in calibration.norms
+        dense = weight_matrix(layer)
+        problems = [part.quadratic(own, free) for part, own in zip(moments[name].all, dense, strict=True)]
+        before = copy.deepcopy(trial.state_dict()) if name in calibration.norms else _own_state(layer)
         for keep in keeps:
-            trial = copy.deepcopy(calibration.model)
-            layer = layers(trial)[name]
-            free = layer.bias is not None or name in calibration.norms
-            matrix = np.array(
-                [
-                    solve_weights(part.quadratic(weights, free), granularity, keep, solver).weights
-                    for part, weights in zip(moments[name].all, weight_matrix(layer), strict=True)
-                ]
-            )
+            matrix = np.array([solve_weights(problem, granularity, keep, solver).weights for problem in problems])
             set_weight(layer, matrix)
             shift_bias(trial, calibration, name, moments[name], matrix)
             points[keep] = measure(trial)
+            (trial if name in calibration.norms else layer).load_state_dict(before)
         curves[name] = Curve(tuple(sorted(points)), tuple(points[keep] for keep in sorted(points)))
     return curves
 
 
+def _own_state(layer: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in layer.state_dict().items()}
+
+
 def unit_curves(
-    calibration: Calibration, groups: Sequence[Group], keeps: Sequence[float] = KEEPS
+    calibration: Calibration,
+    groups: Sequence[Group],
+    keeps: Sequence[float] = KEEPS,
+    moments: Mapping[str, LayerMoments] | None = None,
 ) -> dict[str, Curve]:
     """Return each group's curve: its units removed in the surgeon's order, its readers repaired, all else dense.
 
     Groups no reader of which can be hooked are left out: nothing is known about them.
     """
-    measure, curves = OutputError(calibration), {}
+    measure, curves, known = OutputError(calibration), {}, moments
     found = {name: layer for name, layer in layers(calibration.model).items() if name in calibration.calls}
     for group in groups:
         reads = reading_columns(group, found)
         if not reads:
             continue
-        moments = calibration.moments(calibration.model, tuple(reads))
+        moments = known or calibration.moments(calibration.model, tuple(reads))
         problem = unit_problem(calibration.model, calibration, moments, reads, max(1, group.units // 2))
         order, _ = surgeon_order(problem, max(1, round(min(keeps) * group.units)))
         points = {1.0: 0.0}

@@ -141,7 +141,7 @@ def _bytes(run: Run) -> float:
     shapes = [weight_matrix(layers(run.model)[name]).shape for name in run.calibration.order]
     moments = sum(8.0 * g * (i * i + i * o) for g, o, i in shapes)
     largest = max(8.0 * (i * i + i * o) for _, o, i in shapes)
-    return BASE_BYTES + 8.0 * size_in_bytes(run.model) + 3.0 * moments + 8.0 * largest
+    return float(BASE_BYTES + 8.0 * size_in_bytes(run.model) + 3.0 * moments + 8.0 * largest)
 
 
 def _duration(seconds: float) -> str:

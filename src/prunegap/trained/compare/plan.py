@@ -14,12 +14,14 @@ from torch import nn
 
 from prunegap.model.errors import BadInputError
 from prunegap.model.granularity import Granularity, NOfM
-from prunegap.trained.budget import KEEPS, Curve, allocate, unit_cost, unit_counts, weight_curves
+from prunegap.trained.budget import Curve, allocate, unit_cost, unit_counts, weight_curves
 from prunegap.trained.budget import unit_curves as measured_unit_curves
-from prunegap.trained.calibrate import Calibration
+from prunegap.trained.calibrate import Calibration, LayerMoments
 from prunegap.trained.layer import layers
 from prunegap.trained.structure import Group, Structure
 
+KEEPS = (0.6, 0.3, 0.1)
+"""keep_fractions at which sensitivity is measured, beside the most that the granularity can keep."""
 LIKED_BY_HARDWARE = 8
 """Widths are multiples of this where a group is at least four times as wide: vector units and tensor cores."""
 SPENT = 0.98
@@ -42,6 +44,7 @@ class WeightPlan:
 
     calibration: Calibration
     granularity: Granularity
+    moments: Mapping[str, LayerMoments] | None = None
     _curves: dict[str, Curve] = field(default_factory=dict)
 
     def fractions(self, keep_fraction: float) -> dict[str, float]:
@@ -55,7 +58,7 @@ class WeightPlan:
 
         if not self._curves:
             keeps = [k for k in sorted({*KEEPS, most}) if k <= most and k < 1.0]
-            self._curves = weight_curves(self.calibration, self.granularity, keeps)
+            self._curves = weight_curves(self.calibration, self.granularity, keeps, moments=self.moments)
         try:
             planned = allocate(self._curves, cost, keep_fraction * sum(sizes.values()), LEAST_KEPT)
         except BadInputError as error:
@@ -69,13 +72,14 @@ class UnitPlan:
 
     calibration: Calibration
     structure: Structure
+    moments: Mapping[str, LayerMoments] | None = None
     _curves: dict[str, Curve] = field(default_factory=dict)
 
     def counts(self, keep_fraction: float) -> dict[str, int]:
         """Return how many units each group keeps. Raises OutOfReachError where the least widths keep too much."""
         names = {f"{name}.weight" for name in self.calibration.order}
         if not self._curves:
-            self._curves = measured_unit_curves(self.calibration, self.structure.groups)
+            self._curves = measured_unit_curves(self.calibration, self.structure.groups, KEEPS, self.moments)
         groups = [g for g in self.structure.groups if g.name in self._curves]
         if not groups:
             raise OutOfReachError("no group of neurons in this model can be removed")

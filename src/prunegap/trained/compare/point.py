@@ -48,9 +48,9 @@ class Point:
 
     `keep_fraction` is the budget: the fraction of the weights of all prunable layers that may stay. `quality` (higher
     is better) and its range over the repeats; `weights` kept in prunable layers; `multiply_adds` of one forward pass
-    that the chosen execution does; `bytes` of the model as it is run; `speedup` over dense, measured in turns with it,
-    with the 95 % interval of its median; `seconds` of one forward pass: the dense model's divided by the speed-up, so
-    that a machine that drifts moves no point. All but the first four are None unless the status is done.
+    that the chosen execution does; `bytes` of the model as it is run; `speedup` over dense, measured in turns with
+    it, with the 95 % interval of its median; `seconds` of one forward pass: the dense model's divided by the
+    speed-up, so that a machine that drifts moves no point. All but the first four are None unless the status is done.
     """
 
     granularity: str

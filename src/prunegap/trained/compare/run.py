@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from prunegap.model.errors import BadInputError
 from prunegap.model.granularity import Granularity, Neuron
-from prunegap.trained.calibrate import Batch, Calibration
+from prunegap.trained.calibrate import Batch, Calibration, LayerMoments
 from prunegap.trained.compare.candidate import (
     Candidate,
     arguments_of,
@@ -123,6 +123,11 @@ class Run:
         except Exception as error:
             self.untraced = f"{type(error).__name__}: {error}"
         return None
+
+    @cached_property
+    def moments(self) -> dict[str, LayerMoments]:
+        """The dense model's moments, for the sensitivity of every granularity."""
+        return self.calibration.moments(self.model, self.calibration.order)
 
     @cached_property
     def evaluate(self) -> Evaluate:
@@ -251,7 +256,7 @@ class Run:
         if isinstance(granularity, Neuron):
             if self.structure is None:
                 raise OutOfReachError(f"the model cannot be traced: {self.untraced}")
-            units = self.plans.setdefault("neuron", UnitPlan(self.calibration, self.structure))
+            units = self.plans.setdefault("neuron", UnitPlan(self.calibration, self.structure, self.moments))
             assert isinstance(units, UnitPlan)
             counts, groups = units.counts(budget), self.structure.groups
             solver, stages = options.solvers["neuron"], options.stages
@@ -259,7 +264,7 @@ class Run:
                 self.model, (), groups, counts, solver, stages=stages, calibration=calibration, ridges=ridges
             )
         else:
-            weights = self.plans.setdefault(granularity.name, WeightPlan(self.calibration, granularity))
+            weights = self.plans.setdefault(granularity.name, WeightPlan(self.calibration, granularity, self.moments))
             assert isinstance(weights, WeightPlan)
             fractions = weights.fractions(budget)
             solver = options.solvers["weight"]
