@@ -160,7 +160,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer steps and widths, no MNIST images")
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
-    steps = 40 if asked.quick else 300
+    steps = 20 if asked.quick else 300
 
     x, y = digits()
     target = trained(x, y)

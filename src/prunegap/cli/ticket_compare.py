@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from prunegap.cli.ticket import Json, Spec, _nn, _Progress, _shape
+from prunegap.cli.ticket import Json, Spec, _nn, _Progress, _shape, _up
 from prunegap.model.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def _cells(row: Row) -> list[str]:
         f"{row.kept_fraction:.3g}",
         f"{row.relative_error:.3g}",
         f"{row.greatest_error:.3g}",
-        "" if row.proven_error is None else f"{row.proven_error:.3g}",
+        "" if row.proven_error is None else _up(row.proven_error),
         f"{row.agreement:.2%}",
         "" if row.accuracy is None else f"{row.accuracy:.2%}",
         str(row.bytes),

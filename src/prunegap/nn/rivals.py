@@ -263,7 +263,8 @@ class _Table:
 
     def _add(self, row: Row, module: nn.Module, content: bytes) -> None:
         method = row.method.replace(", ", "-").replace(" ", "-")
-        name = f"{method}-{row.granularity.replace(':', 'of')}-{row.width}.ticket"
+        kind = "ticket" if row.method == "subset sums" else "rival"
+        name = f"{method}-{row.granularity.replace(':', 'of')}-{row.width}.{kind}"
         known: dict[str, Any] = {"file": name, "bytes": len(content), **self.data.measured(module, self.target)}
         self.files[name] = content
         self.rows.append(replace(row, **known))
