@@ -10,6 +10,7 @@ from prunegap.certify.branch_and_bound import Goal, certify_branch_and_bound
 from prunegap.certify.claim import Claim
 from prunegap.certify.exact_plane import METHOD as EXACT
 from prunegap.certify.exact_plane import certify_plane
+from prunegap.certify.planes import certify_planes, falls_into_planes
 from prunegap.certify.rounding import root_enclosure
 from prunegap.certify.separable import certify_separable, is_separable
 from prunegap.model.mask import Mask
@@ -26,7 +27,8 @@ def certify(problem: Problem, mask: Mask) -> Certificate:
     error_lower <= sup over ||x|| <= 1 of |rho(p_mask(x)) - relu(<w*, x>)| <= error_upper, for v, W and w* exactly as
     the doubles given. Guarantees: at d <= 2 and for the empty mask both are equal or neighbouring floats; at d = 3
     (up to 400 living rows) and for separable rows at any d they are about 1e-12 of the network's scale apart (a few
-    large separable claims stay wider); else the enclosure is within 0.1 % if the work allows, and may stop as soon
+    large separable claims stay wider); rows that fall into planes are settled in closed form where that proves or
+    refutes epsilon; else the enclosure is within 0.1 % if the work allows, and may stop as soon
     as epsilon is proven or refuted. Only living rows matter; epsilon and granularity never decide the truth.
     Raises BadInputError if the mask belongs to another network.
     """
@@ -39,6 +41,10 @@ def certify(problem: Problem, mask: Mask) -> Certificate:
         return certify_arrangement(claim)
     if is_separable(claim):
         return certify_separable(claim)
+    if falls_into_planes(claim):
+        certificate = certify_planes(claim)
+        if certificate.proves(problem.epsilon) or certificate.refutes(problem.epsilon):
+            return certificate
     return certify_branch_and_bound(claim, Goal(threshold=problem.epsilon))
 
 

@@ -47,11 +47,11 @@ def certify_plane(claim: Claim) -> Certificate:
     At d = 1 the plane is entered with a second coordinate that nobody reads.
     """
     exact = claim.exact()
-    rows, pieces, target = _planar(exact.rows), _planar(exact.pieces), _planar([exact.target])[0]
+    rows, pieces, target = planar(exact.rows), planar(exact.pieces), planar([exact.target])[0]
     best = Peak(0, 1, target)
-    for arc in _arcs(rows, pieces, target):
+    for arc in arcs(rows, pieces, target):
         for form, start, end in _forms(arc, target, claim.readout):
-            peak = _peak(form, start, end)
+            peak = peak_on(form, start, end)
             if peak.square * best.norm > best.square * peak.norm:
                 best = peak
     lower, upper = root_enclosure(best.square, best.norm * exact.unit**2)
@@ -60,7 +60,7 @@ def certify_plane(claim: Claim) -> Certificate:
     return Certificate(lower, upper, METHOD, worst)
 
 
-def _planar(vectors: list[IntegerVector]) -> list[Point]:
+def planar(vectors: list[IntegerVector]) -> list[Point]:
     return [(vector[0], vector[1] if len(vector) > 1 else 0) for vector in vectors]
 
 
@@ -72,7 +72,7 @@ def _dot(u: Point, w: Point) -> int:
     return u[0] * w[0] + u[1] * w[1]
 
 
-def _arcs(rows: list[Point], pieces: list[Point], target: Point) -> Iterator[Arc]:
+def arcs(rows: list[Point], pieces: list[Point], target: Point) -> Iterator[Arc]:
     """Yield the arcs between neighbouring kinks; the axes are kinks too, so that no arc exceeds a quarter turn."""
     ends, jumps = _half_turn(rows, pieces, target)
     first = (ends[0][0] + ends[1][0], ends[0][1] + ends[1][1])
@@ -150,7 +150,7 @@ def _forms(arc: Arc, target: Point, readout: Readout) -> Iterator[tuple[Point, P
             yield (target if falling else lack), zero, end
 
 
-def _peak(form: Point, start: Point, end: Point) -> Peak:
+def peak_on(form: Point, start: Point, end: Point) -> Peak:
     """Return the greatest value of <form, x> on the arc, or 0 if it is negative."""
     if _cross(start, form) >= 0 and _cross(form, end) >= 0:
         return Peak(_dot(form, form), 1, form)

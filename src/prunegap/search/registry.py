@@ -12,6 +12,7 @@ from prunegap.model.problem import Problem
 from prunegap.search.base import Search
 from prunegap.search.fractional import FractionalBound
 from prunegap.search.local import LocalSearch
+from prunegap.search.planes import PlaneTickets
 from prunegap.search.portfolio import Portfolio
 from prunegap.search.program import ZeroOneProgram
 from prunegap.search.separable import SeparableSearch
@@ -50,16 +51,26 @@ MIXED = Portfolio(
     (0.2, 0.3, 0.3, 0.7, 0.5, 1.0),
     scout=SEPARABLE,
 )
+# Two planes, each met on its whole circle, make tickets of blocks at any epsilon; at wide ones local search is ahead.
+PLANES = PlaneTickets()
+BLOCK_SCOUT = Portfolio("block-scout", (PlaneTickets(attempts=6), LOCAL))
 # The same where single weights are not enough: blocks, and the kink that a linear readout keeps.
 SLICED = Portfolio(
     "sliced",
-    (SLICES, PROGRAM, LocalSearch(restarts=7), PROGRAM, LOCAL),
-    (0.3, 0.15, 0.3, 0.7, 1.0),
+    (SLICES, PROGRAM, PlaneTickets(attempts=3), LocalSearch(restarts=7), PROGRAM, LOCAL),
+    (0.3, 0.15, 0.3, 0.3, 0.7, 1.0),
     growth=1.12,
-    scout=LOCAL,
+    scout=BLOCK_SCOUT,
 )
-# Where the sweep answers the slices of a block, it proves more than any program, and wider networks at no more cost.
-SWEPT = Portfolio("swept", (SLICES, LocalSearch(restarts=7), PROGRAM, LOCAL), (0.7, 0.3, 0.7, 1.0), 1.5, LOCAL)
+# Where the sweep answers the slices of a block, it proves more than any program, and wider networks at no more cost;
+# tickets are too narrow there for local search, but for a linear readout, which planes refuse.
+SWEPT = Portfolio(
+    "swept",
+    (SLICES, PlaneTickets(attempts=6), PROGRAM, PLANES, LOCAL),
+    (0.7, 0.5, 0.2, 0.7, 1.0),
+    growth=1.5,
+    scout=BLOCK_SCOUT,
+)
 
 SEARCHES: dict[str, Search] = {
     PROGRAM.name: PROGRAM,
@@ -70,6 +81,8 @@ SEARCHES: dict[str, Search] = {
     LOCAL.name: LOCAL,
     NEURONS.name: NEURONS,
     SLICES.name: SLICES,
+    PLANES.name: PLANES,
+    BLOCK_SCOUT.name: BLOCK_SCOUT,
     MIXED.name: MIXED,
     SLICED.name: SLICED,
     SWEPT.name: SWEPT,
