@@ -79,8 +79,9 @@ def select_neurons(
 ) -> Selection:
     """Return the best neuron-only ticket found, fitted on `inputs` (n, *input_shape).
 
-    The same arguments give the same bits. Guaranteed: no single flip of a neuron makes the fit of its layer better,
-    nor, once the passes end by themselves, any two flips; up to 20 neurons the fit is the best of all masks.
+    The same arguments give the same bits. Guaranteed for a layer that fits into one block: at the scale chosen no
+    single flip of a neuron makes the fit better, nor, once the passes end by themselves, any two flips; up to 20
+    neurons the fit is the best of all masks.
     """
     began = time.monotonic()
     wanted = _activations(target, inputs)
@@ -151,6 +152,7 @@ class _Problem:
                     self._improve(best, part, features, gram, PASSES)
                     bound = self._bound(best, part, features, gram)
                     states = [best]
+                states = _near(states)
                 if progress is not None:
                     progress(f"neurons of {self.step.name}", turn * len(parts) + place + 1, rounds * len(parts))
             states = [_best(states)]
@@ -212,6 +214,12 @@ class _Problem:
             (((features[:, :, tap].T @ left) * columns[:, :, tap]).sum(axis=1, dtype=np.float64) for tap in taps),
             start=np.zeros(features.shape[1]),
         )
+
+
+def _near(states: list[_State]) -> list[_State]:
+    """Return the scales within 2^3 of the best so far: far ones do not catch up, and each costs as much."""
+    best = _best(states).exponent
+    return [state for state in states if abs(state.exponent - best) <= 3]
 
 
 def _best(states: list[_State]) -> _State:
