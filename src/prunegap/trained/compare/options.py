@@ -12,7 +12,7 @@ GRANULARITIES = ("weight", "2:4", "block:4", "neuron")
 BUDGETS = (0.7, 0.5, 0.3, 0.1)
 STRONGEST = {"weight": "admm", "neuron": "local"}
 """The strongest solver of each kind; n:m and blocks are solved as weights are."""
-STAGES = 12
+STAGES = 8
 """Calibration passes a point at most: layers of one pass do not see each other's errors."""
 
 Watch = Callable[[int, int, str], None]
