@@ -27,7 +27,7 @@ def main() -> None:
     beside = Path(__file__).resolve().parents[2] / "shared" / "data"
     parser.add_argument("--data", type=Path, default=beside, help="folder of mnist_fc_784_500_10.safetensors")
     parser.add_argument("--narrow", type=int, default=4, help="the narrow width; 0 leaves it out")
-    parser.add_argument("--seconds", type=float, default=120.0, help="time limit of a rival at the ticket's width")
+    parser.add_argument("--seconds", type=float, default=600.0, help="time limit of a rival at the ticket's width")
     parser.add_argument("--steps", type=int, default=200, help="steps of edge-popup")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
