@@ -11,9 +11,9 @@ EXACT = 1e-10
 TOLERANCE = 1e-6
 """Residual, relative to the right side, at which the search for a support stops asking: the objective is then right
 to about 1e-12."""
-DIRECT = 10.0
-"""Work of the rows' own factors, in units of out in^2, up to which they are made: small factors run far slower than
-large products, and conjugate gradients need some tens of those."""
+DIRECT = 80.0
+"""Work of the rows' own factors, in units of out in^2, up to which they are made: conjugate gradients need some tens
+of products of that size."""
 MOST_STEPS = 200
 LEAST_FALL = 1e-6
 """There, a step that lowers the objective by less than this part of it is the last one."""
@@ -24,7 +24,7 @@ def on_support(
 ) -> Array:
     """Return the minimiser of the quadratic with zeros off `mask`, (out, in).
 
-    Exact (one Cholesky for all rows of the same support) where that costs less than a few products of (out, in) and
+    Exact (one Cholesky for all rows of the same support) where that costs less than some 40 products of (out, in) and
     (in, in); else conjugate gradients from `start`, which never end above the start's objective.
     """
     outputs, inputs = problem.shape
