@@ -154,7 +154,7 @@ def audit(
     time_limit: Annotated[float, typer.Option(help="Seconds a proof may take; inf for no limit.")] = 60.0,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of lines.")] = False,
 ) -> None:
-    """Verify every ticket of a study and prove a sample of its lower ends again; exit code 1 if anything disagrees."""
+    """Verify every ticket of a study, prove a sample of its lower ends again; exit code 1 if anything disagrees."""
     from prunegap.cli.audit import run
 
     raise typer.Exit(run(study, sample, seed, time_limit, json))

@@ -22,8 +22,8 @@ class Certificate:
     """A proven enclosure of the error: error_lower <= ||f_mask - g|| <= error_upper.
 
     Both are floats rounded outward, in units of the target's output; `method` names the proof: exact-rational,
-    arrangement, separable, planes or branch-and-bound. `worst_input` is a direction (not normalised, shape (dimension,)) at
-    which error_lower is attained up to rounding.
+    arrangement, separable, planes or branch-and-bound. `worst_input` is a direction (not normalised, shape
+    (dimension,)) at which error_lower is attained up to rounding.
     """
 
     error_lower: float
