@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from prunegap.cli import lists
-from prunegap.cli.counter import Counter
+from prunegap.cli.bar import Bar
 from prunegap.study.audit import Audit, Reproof, audit
 from prunegap.study.row import Row
 from prunegap.study.second_opinion import Verdict
@@ -16,8 +16,8 @@ SCHEMA = 1
 
 def run(study: Path, sample: int, seed: int, time_limit: float, as_json: bool) -> int:
     """Audit and print; return 0, or 1 where something disagrees."""
-    with Counter() as counter:
-        found = audit(study, sample, seed, lists.time_limit(time_limit), counter)
+    with Bar() as bar:
+        found = audit(study, sample, seed, lists.time_limit(time_limit), bar)
     print(json.dumps(as_object(found)) if as_json else as_text(study, found))
     return 1 if found.disagreements else 0
 

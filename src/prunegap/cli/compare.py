@@ -7,18 +7,14 @@ import json
 import shlex
 import signal
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bar
 
 from prunegap.cli import lists
+from prunegap.cli.bar import Bar
 from prunegap.model.errors import BadInputError
 from prunegap.model.granularity import Granularity, parse_granularity
 
@@ -26,9 +22,6 @@ if TYPE_CHECKING:
     from prunegap.trained.compare.given import Data
     from prunegap.trained.compare.options import Options
     from prunegap.trained.compare.point import Comparison
-
-PLAIN_INTERVAL = 10.0
-"""Least seconds between two plain lines of progress, where standard error is no terminal."""
 
 
 @dataclass(frozen=True)
@@ -99,9 +92,13 @@ def run(asked: Asked, manner: Manner, out: Path, dry_run: bool, as_json: bool) -
     from prunegap.trained.compare.run import compare
 
     try:
-        with Progress() as progress:
+        with Bar() as bar:
+
+            def watch(done: int, total: int, words: str) -> None:
+                bar(f"points; {words}", done, total)
+
             comparison = compare(
-                model, data.calibration, evaluate, budgets, granularities, out=out, options=options, watch=progress
+                model, data.calibration, evaluate, budgets, granularities, out=out, options=options, watch=watch
             )
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C finds everything ending already
@@ -137,34 +134,3 @@ def _complain(comparison: Comparison) -> None:
     failed = [p for p in comparison.points if p.failed]
     if failed:
         print(f"{len(failed)} points failed; the same command tries them again", file=sys.stderr)
-
-
-class Progress:
-    """A bar on a terminal, a plain line now and then anywhere else; all on standard error."""
-
-    def __init__(self) -> None:
-        self._bar: Bar | None = None
-        self._said = 0.0
-        if sys.stderr.isatty():
-            columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
-            self._bar = Bar(*columns, console=Console(stderr=True), transient=True)
-            self._task = self._bar.add_task("", total=None)
-
-    def __enter__(self) -> Progress:
-        if self._bar is not None:
-            self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-
-    def __call__(self, done: int, total: int, words: str) -> None:
-        """Show how the comparison stands."""
-        if self._bar is not None:
-            self._bar.update(self._task, completed=done, total=total, description=words)
-        elif time.monotonic() - self._said >= PLAIN_INTERVAL:
-            self._said = time.monotonic()
-            print(f"{done} of {total} points; {words}", file=sys.stderr, flush=True)

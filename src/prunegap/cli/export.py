@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from prunegap.cli.counter import Counter
+from prunegap.cli.bar import Bar
 from prunegap.model.errors import BadInputError
 from prunegap.study.export import export_csv, export_parquet
 from prunegap.study.store import Store
@@ -14,9 +14,9 @@ def run(study: Path, csv: Path | None, parquet: Path | None) -> None:
     """Write the files that were asked for."""
     if csv is None and parquet is None:
         raise BadInputError("export", "needs a file to write", "use --csv FILE or --parquet FILE")
-    with Store(study, read_only=True) as store, Counter() as counter:
+    with Store(study, read_only=True) as store, Bar() as bar:
         total = sum(count.cells for count in store.counts())
         for path, write in ((csv, export_csv), (parquet, export_parquet)):
             if path is not None:
-                rows = write(store, path, lambda done: counter("rows", done, total))
+                rows = write(store, path, lambda done: bar("rows", done, total))
                 print(f"{path}: {rows} rows")

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from prunegap.cli.counter import Counter
+from prunegap.cli.bar import Bar
 from prunegap.study.merge import merge
 
 SCHEMA = 1
@@ -14,8 +14,8 @@ SCHEMA = 1
 
 def run(sources: Sequence[Path], out: Path, as_json: bool) -> None:
     """Merge and say what came together."""
-    with Counter() as counter:
-        done = merge(sources, out, lambda rows: counter("rows", rows))
+    with Bar() as bar:
+        done = merge(sources, out, lambda rows: bar("rows", rows))
     if as_json:
         print(json.dumps({"schema": SCHEMA, "rows": done.rows, "shared": done.shared, "tickets": done.tickets}))
     else:

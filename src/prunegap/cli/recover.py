@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from prunegap.cli.counter import Counter
+from prunegap.cli.bar import Bar
 from prunegap.study.recover import recover
 
 SCHEMA = 1
@@ -14,8 +14,8 @@ SCHEMA = 1
 
 def run(study: Path, as_json: bool) -> None:
     """Recover and say what came back."""
-    with Counter() as counter:
-        found = recover(study, lambda rows: counter("rows read", rows))
+    with Bar() as bar:
+        found = recover(study, lambda rows: bar("rows read", rows))
     for told in found.contradictions:
         print(f"left out: {told}", file=sys.stderr)
     if as_json:

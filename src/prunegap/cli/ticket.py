@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json as js
 import math
-import sys
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from prunegap.cli.bar import Bar
 from prunegap.model.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -59,10 +58,10 @@ def make(
     if arrays is not None:
         nn.checked_inputs(arrays[0], target.graph, allowed)
     began = time.perf_counter()
-    with _Progress() as progress:
+    with Bar() as bar:
         options = {
             "seed": seed, "width": width, "price": price, "share": nn.Share.parse(share), "inputs": allowed,
-            "progress": progress,
+            "progress": lambda layer, done, total: bar(f"weights, in layer {layer}", done, total),
         }  # fmt: skip
         if size_budget is None:
             making = nn.make_ticket(target, epsilon, **options)
@@ -235,36 +234,3 @@ def _impossible_lines(impossible: tuple[Impossible, ...]) -> str:
         for part in impossible
     ]
     return "\n".join([*lines, "nothing was written; allow a larger epsilon or a greater width"])
-
-
-class _Progress:
-    """A bar on a terminal, a line every ten seconds elsewhere, both on standard error; `unit` is what is counted."""
-
-    def __init__(self, unit: str = "weights; in layer") -> None:
-        self._unit = unit
-        self._bar: Any = None
-        self._said = time.monotonic()
-
-    def __enter__(self) -> _Progress:
-        if sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-            columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
-            self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
-            self._task = self._bar.add_task("", total=None)
-            self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-
-    def __call__(self, layer: str, done: int, total: int) -> None:
-        if self._bar is not None:
-            self._bar.update(self._task, completed=done, total=total, description=layer)
-        elif time.monotonic() - self._said >= 10.0:
-            self._said = time.monotonic()
-            print(f"{done} of {total} {self._unit} {layer}", file=sys.stderr, flush=True)

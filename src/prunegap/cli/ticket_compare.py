@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from prunegap.cli.ticket import Json, Spec, _nn, _Progress, _shape, _up
+from prunegap.cli.bar import Bar
+from prunegap.cli.ticket import Json, Spec, _nn, _shape, _up
 from prunegap.model.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def compare(
     wide = _widths(widths, finest)
     target = nn.read_target(state, spec, _shape(input_shape))
     x, y = nn.read_data(data)
-    with _Progress("done:") as progress:
+    with Bar() as bar:
         comparison = nn.compare_rivals(
             target,
             x,
@@ -60,7 +61,7 @@ def compare(
             training=nn.Training(keep_fraction=keep_fraction, steps=steps, seed=seed),
             input_set=nn.InputSet.parse(inputs),
             seconds=float("inf") if seconds is None else seconds,
-            progress=progress,
+            progress=bar,
         )
     if out is not None:
         comparison.save(out)

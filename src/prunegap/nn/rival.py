@@ -7,8 +7,6 @@ coded masks, like that of a ticket: docs/network-tickets.md.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,11 +23,11 @@ from prunegap.nn.graph import Graph
 from prunegap.nn.modules import GraphModule
 from prunegap.nn.random_pair import Pair, RandomPair, drawn_pair
 from prunegap.nn.source import STREAM, SourceLayer
+from prunegap.sealed_file import DamageError, claim_of, sealed
 from prunegap.whole_file import write_whole
 
 Bools = NDArray[np.bool_]
 KIND, FORMAT = "network-rival", 1
-_NO_DIGEST = "0" * 64
 
 
 def mask_shapes(source: SourceLayer, granularity: Granularity) -> tuple[tuple[int, ...], ...]:
@@ -126,8 +124,6 @@ class Rival:
 
 def rival_bytes(rival: Rival) -> bytes:
     """Return the content of the rival's file."""
-    from safetensors.numpy import save
-
     layers, tensors = [], {}
     for index, step in enumerate(rival.graph.layers):
         layer = rival.layers[step.name]
@@ -145,10 +141,8 @@ def rival_bytes(rival: Rival) -> bytes:
         "graph": rival.graph.as_object(),
         "target": rival.target_digest,
         "layers": layers,
-        "digest": _NO_DIGEST,
     }
-    blank = save(tensors, {"prunegap": json.dumps(header, sort_keys=True, separators=(",", ":"))})
-    return blank.replace(_NO_DIGEST.encode(), hashlib.sha256(blank).hexdigest().encode(), 1)
+    return sealed(tensors, header, compact=True)
 
 
 def save_rival(path: Path | str, rival: Rival) -> int:
@@ -168,16 +162,14 @@ def read_rival(path: Path | str) -> Rival:
     except OSError as error:
         raise BadInputError(str(path), f"cannot be read ({error.strerror})", "give the path of a rival") from None
     try:
-        length = int.from_bytes(content[:8], "little")
-        header = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["prunegap"])
-        blank = content.replace(header["digest"].encode(), _NO_DIGEST.encode(), 1)
+        header = claim_of(content)
         if (header["kind"], header["format"], header["stream"]) != (KIND, FORMAT, STREAM):
             raise BadInputError(str(path), f"is no {KIND} of stream {STREAM}", "make it with prunegap ticket compare")
-        if hashlib.sha256(blank).hexdigest() != header["digest"]:
-            raise BadInputError(str(path), "does not match its digest: it was changed", "make it anew")
         return _rebuilt(header, load(content))
     except BadInputError:
         raise
+    except DamageError as damage:
+        raise BadInputError(str(path), str(damage), "make it anew") from None
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BadInputError(str(path), f"is damaged ({type(error).__name__})", "make it anew") from None
 

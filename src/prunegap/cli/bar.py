@@ -1,4 +1,4 @@
-"""A count on standard error for commands that go through a study: live on a terminal, else a line now and then."""
+"""How far a command is, on standard error: a bar on a terminal, a plain line now and then anywhere else."""
 
 from __future__ import annotations
 
@@ -7,24 +7,29 @@ import time
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 PLAIN_INTERVAL = 10.0
 """Least seconds between two plain lines."""
 
 
-class Counter:
+class Bar:
     """Shows what is being done and how far it is; use it as a context manager and call it with every step."""
 
     def __init__(self) -> None:
         self._bar: Progress | None = None
-        self._tasks: dict[str, TaskID] = {}
         self._said = time.monotonic()
         if sys.stderr.isatty():
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+            columns = (
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TextColumn("{task.description}", markup=False),
+            )
             self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._task = self._bar.add_task("", total=None)
 
-    def __enter__(self) -> Counter:
+    def __enter__(self) -> Bar:
         if self._bar is not None:
             self._bar.start()
         return self
@@ -36,11 +41,9 @@ class Counter:
             self._bar.stop()
 
     def __call__(self, what: str, done: int, total: int | None = None) -> None:
-        """Take note that `done` of `total` (None: nobody knows) are done."""
+        """Take note that `done` of `total` (None: nobody knows) are done; `what` says of what."""
         if self._bar is not None:
-            if what not in self._tasks:
-                self._tasks[what] = self._bar.add_task(what, total=total)
-            self._bar.update(self._tasks[what], completed=done)
+            self._bar.update(self._task, completed=done, total=total, description=what)
         elif time.monotonic() - self._said >= PLAIN_INTERVAL:
             self._said = time.monotonic()
             print(f"{what}: {done}{'' if total is None else f' of {total}'}", file=sys.stderr, flush=True)
