@@ -6,12 +6,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from made import GAP, Widths, closed, rows
 
 from prunegap.model.network import Readout
 from prunegap.report.figures import PANEL_HEIGHT, draw_widths, headline
 from prunegap.report.panel import Label, Panel, round_numbers, spread
 from prunegap.study.summary import blocks
+from report.made import GAP, Widths, closed, rows
 
 OPEN: Widths = {**GAP, (0.02, "neuron"): [(49, 50), (58, 70), (75, None)]}
 

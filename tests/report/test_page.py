@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from made import GAP, Widths, closed, rows, store_rows
 
 from prunegap.cli import run
 from prunegap.model.errors import BadInputError
@@ -19,6 +18,7 @@ from prunegap.study.row import Provenance, Row
 from prunegap.study.store import DATABASE, TICKETS
 from prunegap.study.sweep import measure
 from prunegap.study.width import Effort
+from report.made import GAP, Widths, closed, rows, store_rows
 
 ATTACK = "</script><script>alert(1)</script><img src=x onerror=alert(1)>\"'&<!--\x07"
 OPEN: Widths = {**GAP, (0.02, "neuron"): [(49, 50), (58, 70), (75, None)]}

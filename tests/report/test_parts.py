@@ -6,7 +6,6 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from made import GAP, rows
 
 from prunegap.certify import certify
 from prunegap.cli.measure import Asked
@@ -21,6 +20,7 @@ from prunegap.report.reproduce import commands
 from prunegap.report.ticket_chart import Portrait
 from prunegap.study.row import Row
 from prunegap.study.ticket import Ticket
+from report.made import GAP, rows
 
 STUDIES = {
     "a grid": rows(GAP),

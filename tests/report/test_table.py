@@ -1,11 +1,11 @@
 """Tables and sentences: they say what the intervals prove, and no more."""
 
 import pytest
-from made import GAP, Widths, closed, rows
 
 from prunegap.report.sentence import gap_is_visible, sentence
 from prunegap.report.table import FOOTNOTE, table
 from prunegap.study.summary import Block, Span, Statistic, blocks
+from report.made import GAP, Widths, closed, rows
 
 
 def block(widths: Widths, dimension: int = 2) -> Block:
