@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 import time
 from types import TracebackType
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 PLAIN_INTERVAL = 10.0
 """Least seconds between two plain lines."""
@@ -20,6 +21,9 @@ class Bar:
         self._bar: Progress | None = None
         self._said = time.monotonic()
         if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
             columns = (
                 BarColumn(),
                 MofNCompleteColumn(),
