@@ -58,8 +58,8 @@ def fastest(model: nn.Module, inputs: Batch, turns: int = 15) -> Execution:
     """Return a copy of `model` in which each Linear and Conv2d runs in its fastest form at the size of `inputs`.
 
     The model is run in evaluation mode without gradients and is not modified. Guarantees that every replaced layer
-    reproduces the dense layer's outputs to 1e-4 of their largest, and that the copy is not slower than the dense
-    model beyond the noise of the timing: where it is, the copy is dense.
+    reproduces the dense layer's outputs to 1e-4 of their largest, and that in this process the copy was timed no
+    slower than the dense model: where it was, the copy is dense. Another process may time it otherwise.
     """
     dense = copy.deepcopy(model).eval()
     with torch.no_grad():
