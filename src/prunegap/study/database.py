@@ -12,6 +12,7 @@ import sqlite3
 import struct
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -28,6 +29,9 @@ CHECKED_WHOLE = 4 << 20
 
 BUSY_SECONDS = 60.0
 """How long a write waits for another process's."""
+
+ENTERING_SECONDS = 10.0
+"""How long a writer waits for whoever has the directory alone: another that is just entering, or a repair."""
 
 
 class DamagedError(BadInputError):
@@ -158,14 +162,23 @@ class DirectoryLock:
             alone = self._try(fcntl.LOCK_EX)
             if alone and when_alone is not None:
                 when_alone()
-            if not exclusive:
-                alone = self._try(fcntl.LOCK_SH)
-            if not alone:
+            if not (alone if exclusive else self._share()):
                 rule = "is being written by another process" if exclusive else "is being recovered"
                 raise BadInputError(str(directory), rule, "wait until it is done")
         except BaseException:
             self.close()
             raise
+
+    def _share(self) -> bool:
+        """Share the lock, at the latest in ENTERING_SECONDS: it is lost for a moment even to one who had it alone."""
+        import fcntl
+
+        end = time.monotonic() + ENTERING_SECONDS
+        while not self._try(fcntl.LOCK_SH):
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.01)
+        return True
 
     def _try(self, kind: int) -> bool:
         import fcntl

@@ -272,7 +272,7 @@ class Store:
         if not self.database.exists():
             ours = (f".{DATABASE}", _UNFINISHED)
             strangers = sorted(p.name for p in self.directory.iterdir() if not p.name.startswith(ours))
-            if strangers:
+            if strangers and not self.database.exists():  # another driver may have made the study meanwhile
                 raise BadInputError(f"out {self.directory}", f"holds {strangers[0]} but no prunegap study", ELSEWHERE)
             create_database(self.database)
 
