@@ -1,4 +1,4 @@
-"""Who may write a study's directory at once: writers share it, a repair has it alone, nobody trips over who just enters."""
+"""Who may write a study's directory at once: writers share it, a repair has it alone, who just enters blocks none."""
 
 from __future__ import annotations
 
