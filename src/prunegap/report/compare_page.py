@@ -10,14 +10,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Template
 
-from prunegap import __version__
 from prunegap.model.errors import BadInputError
 from prunegap.report import palette, sections
 from prunegap.report.compare_chart import COSTS, front_figure, named
 from prunegap.report.compare_parts import layer_sections, points_table, setting_table, switches
 from prunegap.report.figure import Figure
-from prunegap.report.markup import NOTHING, Markup, data_block, element, joined, text
-from prunegap.report.page import asset, digest
+from prunegap.report.markup import Markup, data_block, element, joined, text
+from prunegap.report.shell import Shell, asset, limits_part, whole_page
 from prunegap.trained.compare.advice import advice
 from prunegap.trained.compare.point import Comparison, as_object, read_comparison
 from prunegap.trained.compare.text import amount, milliseconds
@@ -26,6 +25,14 @@ from prunegap.whole_file import write_whole
 PAGE = "compare.html"
 FIGURES = "figures"
 COMPARISON = "comparison.json"
+PLACES = (
+    ("trade", "trade-off"),
+    ("points", "points"),
+    ("layers", "layers"),
+    ("fixed", "not shrunk"),
+    ("reading", "how to read"),
+    ("reproduce", "reproduce"),
+)
 
 
 def write_page(directory: Path) -> Path:
@@ -48,26 +55,27 @@ def write_page(directory: Path) -> Path:
 
 def page(comparison: Comparison, figures: Mapping[str, Figure], places: Mapping[str, int], directory: Path) -> str:
     """Return the page as HTML."""
-    style = (asset("page.css") + asset("compare.css") + palette.for_pages()).replace("</", "<\\/")
-    script = asset("shell.js") + asset("compare.js")
     name = comparison.setting.model
-    return Template(asset("compare.html")).substitute(
-        style_hash=digest(style),
-        script_hash=digest(script),
-        style=style,
-        script=script,
-        version=text(__version__),
-        title=text(f"{name}: neurons or weights?"),
-        name=text(name),
-        headline=element("h1", element("span", text(advice(comparison)), class_="claim"), id="headline"),
-        facts=_facts(comparison),
-        limits=_limits(comparison),
+    parts = Template(asset("compare.html")).substitute(
         fronts=_fronts(figures, places),
         points=points_table(comparison, places),
         layers=layer_sections(comparison, places),
         fixed=_fixed(comparison),
         reproduce=_reproduce(comparison, directory),
-        data=data_block("comparison-data", as_object(comparison)),
+    )
+    return whole_page(
+        Shell(
+            title=f"{name}: neurons or weights?",
+            name=name,
+            places=PLACES,
+            headline=element("h1", element("span", text(advice(comparison)), class_="claim"), id="headline"),
+            facts=_facts(comparison),
+            limits=limits_part("What this comparison cannot say", _limits(comparison)),
+            parts=Markup(parts),
+            data=data_block("comparison-data", as_object(comparison)),
+            styles=("page.css", "compare.css"),
+            scripts=("shell.js", "compare.js"),
+        )
     )
 
 
@@ -85,15 +93,12 @@ def _facts(comparison: Comparison) -> Markup:
     return element("dl", *items, class_="facts")
 
 
-def _limits(comparison: Comparison) -> Markup:
+def _limits(comparison: Comparison) -> list[str]:
     """Return what this comparison cannot say: points that are missing, measurements that were not clean."""
     said = [f"{named(p)}: {p.status.value}. {' '.join(p.reason.split())}" for p in comparison.points if not p.is_done]
     if comparison.setting.repeats == 1:
         said.append("Quality was measured once a point, so its spread is not known. Use --repeats 3.")
-    if not said:
-        return NOTHING
-    heading = element("h2", text("What this comparison cannot say"), id="limits")
-    return element("section", heading, sections.bullets(said), class_="limits", aria_labelledby="limits")
+    return said
 
 
 def _fronts(figures: Mapping[str, Figure], places: Mapping[str, int]) -> Markup:

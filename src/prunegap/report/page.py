@@ -1,31 +1,28 @@
 """`prunegap report`: a study becomes one HTML file that needs nothing else, and its figures as files beside it.
 
-The page is put together from Markup, so no string of a study can become HTML. A content security policy allows the
-page's own style and script by their digests and nothing else: whatever slipped through would still not run.
+The page is put together from Markup, so no string of a study can become HTML.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from string import Template
 
 from prunegap import __version__
 from prunegap.model.errors import BadInputError
-from prunegap.report import palette, sections
+from prunegap.report import sections
 from prunegap.report.exhibit import exhibit
 from prunegap.report.figure import Figure
 from prunegap.report.headline import headline_of
 from prunegap.report.law_part import LawPart
 from prunegap.report.limits import limits
-from prunegap.report.markup import NOTHING, Markup, data_block, element, joined, text
+from prunegap.report.markup import Markup, data_block, element, joined, text
 from prunegap.report.panel import Panel
 from prunegap.report.reproduce import commands, origins
+from prunegap.report.shell import Shell, asset, limits_part, whole_page
 from prunegap.report.study_data import study_data
 from prunegap.report.success_chart import success_figure
 from prunegap.report.width_chart import law_figure, stem, width_figure
@@ -108,56 +105,37 @@ def _written(directory: Path, figures: Sequence[Figure]) -> list[Path]:
 
 def _page(directory: Path, rows: Sequence[Row], settings: Sequence[sections.Setting], portraits: Markup) -> str:
     found, name = [setting.block for setting in settings], directory.resolve().name
-    style = (asset("page.css") + palette.for_pages()).replace("</", "<\\/")
-    script = asset("shell.js") + asset("page.js")
-    cannot = limits(rows, found)
-    return Template(asset("template.html")).substitute(
-        style_hash=digest(style),
-        script_hash=digest(script),
-        style=style,
-        script=script,
-        version=text(__version__),
-        title=text(f"{name}: what does structure cost?"),
-        study=text(name),
-        navigation=_navigation(settings),
-        hero=sections.hero(headline_of(found), {name for block in found for name in block.granularities}),
-        facts=sections.facts(rows, found),
-        limits=_limits(cannot),
+    parts = Template(asset("study.html")).substitute(
         chooser=sections.chooser(settings),
         settings=joined(sections.setting_section(setting, len(settings) == 1) for setting in settings),
         portraits=portraits,
         reproduce=_reproduce(rows, name),
-        data=data_block("study-data", study_data(name, rows, found)),
+    )
+    return whole_page(
+        Shell(
+            title=f"{name}: what does structure cost?",
+            name=name,
+            places=_places(settings),
+            headline=sections.hero(headline_of(found), {name for block in found for name in block.granularities}),
+            facts=sections.facts(rows, found),
+            limits=limits_part("What this study cannot say", limits(rows, found)),
+            parts=Markup(parts),
+            data=data_block("study-data", study_data(name, rows, found)),
+            styles=("page.css",),
+            scripts=("shell.js", "page.js"),
+        )
     )
 
 
-def asset(name: str) -> str:
-    """Return a file that pages are put together from."""
-    return (files("prunegap.report") / "page" / name).read_text(encoding="utf-8")
-
-
-def digest(content: str) -> str:
-    """Return the source expression that allows exactly this inline content."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
-
-
-def _navigation(settings: Sequence[sections.Setting]) -> Markup:
+def _places(settings: Sequence[sections.Setting]) -> list[tuple[str, str]]:
     first = [(stem(settings[0].block), "widths")] if settings else []
-    places = [
+    return [
         *first,
         ("tickets", "tickets"),
         ("cells", "cells"),
         ("reading", "how to read"),
         ("reproduce", "reproduce"),
     ]
-    return joined([element("a", text(words), href=f"#{name}") for name, words in places], " ")
-
-
-def _limits(sentences: Sequence[str]) -> Markup:
-    if not sentences:
-        return NOTHING
-    heading = element("h2", text("What this study cannot say"), id="limits")
-    return element("section", heading, sections.bullets(sentences), class_="limits", aria_labelledby="limits")
 
 
 def _reproduce(rows: Sequence[Row], name: str) -> Markup:
