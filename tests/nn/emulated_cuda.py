@@ -1,0 +1,52 @@
+"""CUDA kernels compiled by the C++ compiler of this machine and run on its processor, thread by thread."""
+
+from __future__ import annotations
+
+import ctypes
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+import prunegap.nn
+from prunegap.nn.device import Argument, packed
+
+COMPILER = shutil.which("c++") or shutil.which("g++")
+needs_compiler = pytest.mark.skipif(COMPILER is None, reason="no C++ compiler runs the kernels on this processor")
+KERNELS = Path(prunegap.nn.__file__).parent
+
+
+class EmulatedProgram:
+    """A kernel source of prunegap.nn as a `Program` for tensors in main memory.
+
+    Every name in `variables` is a run-time integer instead of a -D option, set by the attribute `values`.
+    """
+
+    def __init__(self, source: str, kernels: list[str], folder: Path, defines: Mapping[str, int | str]) -> None:
+        self.values: dict[str, int] = {}
+        variables = [name for name, value in defines.items() if value == "variable"]
+        lines = [f'extern "C" {{ int {name}; }}' for name in variables]
+        lines += [f"#define {name} {value}" for name, value in defines.items() if value != "variable"]
+        lines += ['#include "cuda_block.h"', f'#include "{source}"']
+        lines.append('extern "C" int launch(const char* name, int blocks, int threads, void** arguments) {')
+        lines += [
+            f'if (!strcmp(name, "{name}")) {{ block::launch({name}, blocks, threads, arguments); return 0; }}'
+            for name in kernels
+        ]
+        lines.append("return 1; }")
+        code, library = folder / "kernels.cpp", folder / "kernels.so"
+        code.write_text("\n".join(lines) + "\n")
+        flags = ["-O1", "-std=c++17", "-ffp-contract=off", "-fPIC", "-shared", "-Wno-unknown-pragmas"]
+        places = [f"-I{Path(__file__).parent}", f"-I{KERNELS}"]
+        assert COMPILER is not None
+        subprocess.run([COMPILER, *flags, *places, str(code), "-o", str(library)], check=True)
+        self._library = ctypes.CDLL(str(library))
+
+    def launch(self, kernel: str, blocks: int, threads: int, *arguments: Argument) -> None:
+        """Run the blocks one after the other."""
+        for name, value in self.values.items():
+            ctypes.c_int.in_dll(self._library, name).value = value
+        pointers, _alive = packed(arguments)
+        assert self._library.launch(kernel.encode(), blocks, threads, pointers) == 0
