@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from brute import choose
+from kin import children
 from stubborn import PAUSE, ROOM, deaf, dying, slow, threaded
 
 from prunegap.model.errors import BadInputError
@@ -23,12 +24,6 @@ from prunegap.study.width import Effort, WidthInterval
 from prunegap.study.workers import AnyExecutor, Processes
 
 CELLS = grid((1,), (0.45, 0.3), seeds=range(3))
-
-
-def children(process: int) -> list[int]:
-    return [
-        int(p) for task in Path(f"/proc/{process}/task").iterdir() for p in (task / "children").read_text().split()
-    ]
 
 
 def test_a_search_that_ignores_its_deadline_is_killed_and_its_proof_is_kept(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from brute import choose
+from kin import children
 from stubborn import PAUSE, ROOM, slow
 
 from prunegap.study import drive
@@ -138,20 +139,15 @@ def test_the_driver_is_killed_at_random_moments(
         time.sleep(0.1)
 
 
-def children() -> list[int]:
-    tasks = Path(f"/proc/{os.getpid()}/task").iterdir()
-    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
-
-
 def test_killed_workers_cost_nothing_but_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(PAUSE, "0.2")
     cells = CELLS[:16]
-    before, victims = set(children()), list[int]()
+    before, victims = set(children(os.getpid())), list[int]()
 
     def kill_one(row: Row, done: int, total: int) -> None:
         """Kill both of the first two workers, one after the other: no cell loses two."""
         if done == 2:
-            victims.extend(child for child in children() if child not in before)
+            victims.extend(child for child in children(os.getpid()) if child not in before)
         if done in (2, 12):
             os.kill(victims[done == 12], signal.SIGKILL)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from brute import GATE, choose, choose_forbidden
+from kin import children
 from scripted import Scripted
 
 from prunegap.model.errors import BadInputError
@@ -141,13 +142,6 @@ def stored(directory: Path) -> list[Row]:
             return store.rows()
     except BadInputError:
         return []
-
-
-def children(process: int) -> list[int]:
-    """The children of a process, whichever of its threads began them."""
-    return [
-        int(p) for task in Path(f"/proc/{process}/task").iterdir() for p in (task / "children").read_text().split()
-    ]
 
 
 def wait_until(condition: object, seconds: float = 60.0) -> None:
