@@ -46,6 +46,9 @@ def make(
         str, typer.Option(help="layers: small layers get less than epsilon; even: all the same.")
     ] = "layers",
     inputs: Annotated[str, typer.Option(help="The inputs certified: box:LOW:HIGH or ball:RADIUS.")] = "box:0:1",
+    device: Annotated[
+        str, typer.Option(help="cpu or cuda: where subsets are found. The ticket is the same.")
+    ] = "cpu",
     data: Data = None,
     json: Json = False,
 ) -> None:
@@ -61,6 +64,7 @@ def make(
     with Bar() as bar:
         options = {
             "seed": seed, "width": width, "price": price, "share": nn.Share.parse(share), "inputs": allowed,
+            "device": device,
             "progress": lambda layer, done, total: bar(f"weights, in layer {layer}", done, total),
         }  # fmt: skip
         if size_budget is None:

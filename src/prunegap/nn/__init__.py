@@ -12,6 +12,7 @@ from prunegap.nn.rival import Rival, RivalLayer, read_rival, save_rival
 from prunegap.nn.rivals import Comparison, Row, compare_rivals, finest_ticket
 from prunegap.nn.source import STREAM, SourceLayer
 from prunegap.nn.spec import read_target, target_of
+from prunegap.nn.subset_sum_gpu import best_subsets_on
 from prunegap.nn.target import LayerWeights, Target
 from prunegap.nn.ticket import NetworkTicket, TicketLayer, collapsed_module, masked_module
 from prunegap.nn.ticket_file import export_state, load, read_ticket, refuse_to_overwrite, save_ticket
@@ -42,6 +43,7 @@ __all__ = [
     "Target",
     "TicketLayer",
     "Training",
+    "best_subsets_on",
     "certify_network",
     "checked_inputs",
     "collapsed_module",

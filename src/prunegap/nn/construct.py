@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from itertools import islice, pairwise
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from prunegap.kernels.mask_code import STATE, begin_encoding, encode, end_encoding, fresh_counts
@@ -26,7 +27,9 @@ from prunegap.kernels.subset_sum import workspace
 from prunegap.model.errors import BadInputError
 from prunegap.model.outcome import Status
 from prunegap.model.problem import checked_epsilon
+from prunegap.nn.device import find_device
 from prunegap.nn.graph import InputSet, Step
+from prunegap.nn.smallest_gpu import Questions, subsets_on_device
 from prunegap.nn.source import MAX_CONSTANTS, UNIT, Candidates, SourceLayer
 from prunegap.nn.target import LayerWeights, Target
 from prunegap.nn.ticket import NetworkTicket, TicketLayer
@@ -91,6 +94,7 @@ def make_ticket(
     inputs: InputSet | None = None,
     share: Share = Share.LAYERS,
     workers: int | None = None,
+    device: str = "cpu",
     progress: Progress | None = None,
 ) -> Making:
     """Return a ticket of the source `seed` with |w_hat - w| <= epsilon for every weight w and sign of its input.
@@ -99,8 +103,10 @@ def make_ticket(
     is what a path costs, see above: 0 for the least error, 10 and more for nearly the fewest paths. Guaranteed: every
     weight within its tolerance, each with a subset of the first 40 hidden neurons of the sign that its input has;
     impossible is a proof for those at the width and scale given. The claim of the ticket is empty; `with_claim`
-    fills it. Raises BadInputError for a bad epsilon, seed, price or width.
+    fills it. Most subsets are found on `device`, cpu or cuda; the ticket does not depend on it. Raises BadInputError
+    for a bad epsilon, seed, price or width, and for a device that is not there.
     """
+    where = find_device(device)
     epsilon = checked_epsilon(epsilon)
     if not 0.0 <= price < math.inf:
         raise BadInputError(f"price {price}", "must be a finite number of at least 0", "use --price 2")
@@ -113,7 +119,7 @@ def make_ticket(
         within = shared[step.name]
         goals = _Goals(step, target.weights[step.name], (1,) if one_sided[step.name] else (1, -1), within, price)
         report = _Report(step.name, done, total, progress)
-        cut = _cut_layer(goals, seed, index, width, workers or os.cpu_count() or 1, report)
+        cut = _cut_layer(goals, seed, index, width, workers or os.cpu_count() or 1, where, report)
         if isinstance(cut, Impossible):
             impossible.append(cut)
         else:
@@ -165,16 +171,19 @@ class _Goals:
         """Return errors of 0 for every output, shape (outputs,)."""
         return np.zeros(self.shape.outputs)
 
+    def asked(self, source: SourceLayer, side: int, block: int) -> tuple[Floats, float, float]:
+        """Return what the sums of an input have to be, how near, and a path's price, in units of `Candidates`."""
+        unit = UNIT * source.scale
+        # Goals off the grid of products make differences that are rounded, by less than one unit.
+        within = self.within[block] / unit * (1.0 - 2.0**-50) - 1.0
+        return side * self.columns[block] / unit, within, self.price * (self.within[block] / unit) ** 2
+
     def masks(
         self, source: SourceLayer, side: int, block: int, candidates: Candidates, carried: Floats, share: _Share
     ) -> Masks:
         """Return the masks (m,) of an input, -1 where impossible, and bring the errors carried up to date."""
-        unit = UNIT * source.scale
-        goals = side * self.columns[block] / unit
+        goals, within, price = self.asked(source, side, block)
         masks = np.zeros(goals.size, dtype=np.int64)
-        # Goals off the grid of products make differences that are rounded, by less than one unit.
-        within = self.within[block] / unit * (1.0 - 2.0**-50) - 1.0
-        price = self.price * (self.within[block] / unit) ** 2
         outputs = self.shape.outputs // self.shape.groups
         group = block // (self.shape.inputs // self.shape.groups)
         carried = carried[group * outputs : (group + 1) * outputs]
@@ -227,7 +236,7 @@ class _Share:
 
 
 def _cut_layer(
-    goals: _Goals, seed: int, index: int, width: int | None, workers: int, report: _Report
+    goals: _Goals, seed: int, index: int, width: int | None, workers: int, device: torch.device, report: _Report
 ) -> TicketLayer | Impossible:
     """Return the layer's masks, at the given width or the first wide enough."""
     start = default_width(float(goals.within.min())) if width is None else width
@@ -235,7 +244,7 @@ def _cut_layer(
     for wide in range(start, max(start, WIDEST if width is None else start) + 1, 8):
         best, *others = _ranked_scales(goals, seed, index, wide)
         for exponent in [best, *others]:
-            cut = _cut(goals, goals.source(seed, index, wide, exponent), workers, report)
+            cut = _cut(goals, goals.source(seed, index, wide, exponent), workers, device, report)
             if isinstance(cut, TicketLayer):
                 return cut
     assert isinstance(cut, Impossible)
@@ -263,7 +272,9 @@ def _alone(goals: _Goals, source: SourceLayer, block: int) -> Masks:
     return goals.masks(source, 1, block, source.candidates(block, 1), goals.carried(), _Share(None, 1))
 
 
-def _cut(goals: _Goals, source: SourceLayer, workers: int, report: _Report) -> TicketLayer | Impossible:
+def _cut(
+    goals: _Goals, source: SourceLayer, workers: int, device: torch.device, report: _Report
+) -> TicketLayer | Impossible:
     """Return the coded masks of a layer at one width and scale."""
     layer = TicketLayer(source, goals.sides, b"")
     writer, above = _Writer(), np.zeros(0, dtype=np.int64)
@@ -274,11 +285,14 @@ def _cut(goals: _Goals, source: SourceLayer, workers: int, report: _Report) -> T
         share = _Share(pool, workers)
         for part in _chunks(layer.order()):
             drawn = list(pool.map(lambda place: source.candidates(place[1], place[0]), part))
+            found = _found_on_device(goals, source, part, drawn, carried, device, pool)
             for (side, block), candidates in zip(part, drawn, strict=True):
-                if block < goals.shape.inputs:
+                if block >= goals.shape.inputs:
+                    masks = goals.constant_masks(source, block, candidates, left)
+                elif device.type == "cpu":
                     masks = goals.masks(source, side, block, candidates, carried[side], share)
                 else:
-                    masks = goals.constant_masks(source, block, candidates, left)
+                    masks = found[side, block]
                 absent = np.flatnonzero(masks < 0)
                 if absent.size and not missing:
                     first = (side, block, int(absent[0]))
@@ -291,6 +305,28 @@ def _cut(goals: _Goals, source: SourceLayer, workers: int, report: _Report) -> T
     if missing:
         return Impossible(goals.name, missing, of, first, source.width, source.exponent)
     return TicketLayer(source, goals.sides, writer.finished())
+
+
+def _found_on_device(
+    goals: _Goals,
+    source: SourceLayer,
+    part: list[tuple[int, int]],
+    drawn: list[Candidates],
+    carried: dict[int, Floats],
+    device: torch.device,
+    pool: ThreadPoolExecutor,
+) -> dict[tuple[int, int], Masks]:
+    """Return the masks of all inputs of a part by (side, input), constants not among them; nothing on the CPU."""
+    found: dict[tuple[int, int], Masks] = {}
+    for side in carried if device.type != "cpu" else ():
+        mine = [k for k, (other, block) in enumerate(part) if other == side and block < goals.shape.inputs]
+        if mine:
+            blocks = [part[k][1] for k in mine]
+            asked = [np.array(column) for column in zip(*(goals.asked(source, side, b) for b in blocks), strict=True)]
+            questions = Questions(goals.shape, blocks, [drawn[k] for k in mine], *asked)
+            masks = subsets_on_device(questions, carried[side], device, pool)
+            found |= {(side, block): row for block, row in zip(blocks, masks, strict=True)}
+    return found
 
 
 def _chunks(order: Iterator[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:

@@ -36,8 +36,8 @@ def best_subsets_on(
     where = find_device(device)
     if where.type == "cpu":
         return best_subsets(values, targets, within=within)
-    rows = np.require(values, np.float64, "CW")
-    goals = np.require(targets, np.float64, "CW")
+    rows = np.require(values, np.float64, ["C", "W"])
+    goals = np.require(targets, np.float64, ["C", "W"])
     _check_shapes(rows.shape, goals.shape)
     chosen, errors = np.empty(rows.shape, dtype=np.bool_), np.empty(goals.shape)
     for start in range(0, goals.size, ROWS):
