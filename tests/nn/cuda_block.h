@@ -29,7 +29,7 @@ static int current;
 static double exchange[1024];
 static bool votes[1024], voted;
 static std::mt19937 random(0);
-static std::function<void()> body;
+static std::function<void()> body, at_barrier = [] {};
 
 inline void wait() {
     if (!_setjmp(jumps[current].place)) _longjmp(scheduler, 1);
@@ -76,6 +76,7 @@ inline void run(int blocks, int count, std::function<void()> kernel) {
                 go_on(begins);
                 any = any || alive[i];
             }
+            at_barrier();
             voted = std::any_of(votes, votes + count, [](bool vote) { return vote; });
         }
     }

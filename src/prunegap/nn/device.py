@@ -29,7 +29,7 @@ class Program(Protocol):
 
 
 def find_device(name: str) -> torch.device:
-    """Return the device called cpu, cuda or cuda:INDEX; raises BadInputError where there is none."""
+    """Return the device called cpu, cuda (the current one) or cuda:INDEX; BadInputError where there is none."""
     try:
         device = torch.device(name)
     except RuntimeError:
@@ -43,6 +43,7 @@ def find_device(name: str) -> torch.device:
         if (device.index or 0) >= torch.cuda.device_count():
             rule = f"is not there: this machine has {torch.cuda.device_count()}"
             raise BadInputError(f"device {name!r}", rule, "use --device cuda")
+        return torch.device("cuda", torch.cuda.current_device() if device.index is None else device.index)
     return device
 
 

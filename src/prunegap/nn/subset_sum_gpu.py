@@ -19,8 +19,8 @@ from prunegap.nn.device import Program, device_program, find_device
 
 MOST_VALUES = 24
 """Most values of a problem: its sorted lists then take 40 kB of shared memory; CUDA gives a block 48 kB."""
-THREADS = 128
-"""Threads that share a problem; 32, 64 and 256 work as well, see benchmarks/subset_sum_gpu.py."""
+THREADS = 64
+"""Threads that share a problem; 32, 128 and 256 work as well, see benchmarks/subset_sum_gpu.py."""
 ROWS = 1 << 19
 """Problems that are on the device at a time: 100 MB at 24 values."""
 
