@@ -3,8 +3,9 @@
     python benchmarks/compare_quality.py --peers FOLDER_WITH_TORCH_PRUNING [--seeds 3] [--model mlp] [--cache FOLDER]
 
 Units: at equal parameters, against Torch-Pruning's importances, each also with global ranking; its models are taken
-just above the target size. Weights: at equal keep_fraction against magnitude, global magnitude, Wanda and SparseGPT;
-the last two are this repository's own implementations of the published algorithms, run as published (published=True).
+just above the target size (within 5 points of the dense size, else just below). Weights: at equal keep_fraction
+against magnitude, global magnitude, Wanda and SparseGPT; the last two are this repository's own implementations of
+the published algorithms, run as published (published=True).
 All sides see the same 512 calibration images; Taylor and Hessian also see their labels, prunegap does not.
 """
 
@@ -34,6 +35,8 @@ from quality_models import MAKERS, Data, accuracy, trained
 REMOVED_UNITS = (0.3, 0.5, 0.7)
 REMOVED_WEIGHTS = (0.5, 0.7, 0.9)
 CALIBRATION = 512
+NEAR = 0.05
+"""How far above its target a peer's model may lie, as a part of the dense size."""
 
 
 def size(model: nn.Module) -> int:
@@ -91,7 +94,29 @@ def peers_by_unit(model: nn.Module, data: Data, tp: object, chosen: str) -> Iter
 
 
 def peer_path(model, data, tp, importance, everywhere, side, images, labels):
-    """One run of Torch-Pruning in 40 small steps; the last model above each target is scored."""
+    """Torch-Pruning in small steps: for each target the last model above it, if that is near.
+
+    Where a step of 1/40 jumps over more than NEAR of the dense size (Hessian with global ranking does), the way is
+    gone again in steps of 1/320; where even that jumps, the model behind the jump stands, with its size.
+    """
+    dense, found = size(model), {}
+    for steps in (40, 320):
+        for removed, before, after in steps_of_peer(
+            copy.deepcopy(model), tp, importance, everywhere, steps, images, labels
+        ):
+            near = size(before) <= (1 - removed + NEAR) * dense
+            chosen = before if near else after
+            if removed not in found or (near and not found[removed][2]):
+                found[removed] = (accuracy(chosen, data), size(chosen), near)
+        if len(found) == len(REMOVED_UNITS) and all(near for _, _, near in found.values()):
+            break
+    for removed in sorted(found):
+        score, left, _ = found[removed]
+        yield removed, side, score, left
+
+
+def steps_of_peer(model, tp, importance, everywhere, steps, images, labels):
+    """Yield (removed, last model above the target, first model at most at it)."""
     heads = {m: m.heads for m in model.modules() if hasattr(m, "heads")}
     num_heads = {layer: module.heads for module in heads for layer in (module.q, module.k, module.v)}
     last = [m for m in model.modules() if isinstance(m, nn.Linear)][-1]
@@ -100,14 +125,14 @@ def peer_path(model, data, tp, importance, everywhere, side, images, labels):
         images[:2],
         importance=importance,
         pruning_ratio=0.98,
-        iterative_steps=40,
+        iterative_steps=steps,
         global_pruning=everywhere,
         ignored_layers=[last],
         num_heads=num_heads,
     )
     dense, left = size(model), list(REMOVED_UNITS)
     before = copy.deepcopy(model)
-    while left:
+    while left and pruner.current_step < steps:
         model.zero_grad()
         if isinstance(importance, tp.importance.GroupHessianImportance):
             importance.zero_grad()
@@ -118,11 +143,10 @@ def peer_path(model, data, tp, importance, everywhere, side, images, labels):
         elif isinstance(importance, tp.importance.GroupTaylorImportance):
             nn.functional.cross_entropy(model(images), labels).backward()
         pruner.step()
-        if pruner.current_step >= 40 and size(model) > (1 - left[0]) * dense:
-            return
         while left and size(model) <= (1 - left[0]) * dense:
-            yield left.pop(0), side, accuracy(before, data), size(before)
-        before = copy.deepcopy(model)
+            yield left.pop(0), before, copy.deepcopy(model)
+        if size(model) < size(before):
+            before = copy.deepcopy(model)
 
 
 def by_weight(model: nn.Module, data: Data) -> Iterator[tuple[float, str, float, int]]:
@@ -167,12 +191,13 @@ def main() -> None:
     parser.add_argument("--model", choices=[*MAKERS, "all"], default="all")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--peers", help="folder that holds torch_pruning")
+    parser.add_argument("--sides", default="ours,peers,weights", help="which of ours,peers,weights are run")
     parser.add_argument("--importances", default="", help="comma-separated names; all by default")
     parser.add_argument("--cache", type=Path, help="folder of trained weights")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     tp = None
-    if options.peers:
+    if options.peers and "peers" in options.sides:
         sys.path.insert(0, options.peers)
         import torch_pruning as tp
     rows: list[dict[str, object]] = []
@@ -182,9 +207,9 @@ def main() -> None:
             model, data = trained(name, seed, options.cache)
             rows.append(row(name, seed, "dense", 0.0, "dense", accuracy(model, data), size(model)))
             for kind, found in (
-                ("unit", ours_by_unit(model, data)),
+                ("unit", ours_by_unit(model, data) if "ours" in options.sides else ()),
                 ("unit", peers_by_unit(model, data, tp, options.importances) if tp else ()),
-                ("weight", by_weight(model, data)),
+                ("weight", by_weight(model, data) if "weights" in options.sides else ()),
             ):
                 for values in found:
                     rows.append(row(name, seed, kind, *values))

@@ -2,19 +2,24 @@
 
 So each layer is asked to undo, as far as it can, the errors of the layers pruned before it. Layers that read the
 same tensor form a stage and are pruned from the same pass. Every fourth sample is held out to choose the ridge.
+What the dense model gives is asked for again and again, so it is kept once it is known, as far as memory allows.
 """
 
 from __future__ import annotations
 
+import copy
 import itertools
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
+from torch.utils import _pytree
 
 from prunegap.model.errors import BadInputError
 from prunegap.trained.layer import NORMS, Layer, input_rows, layers, output_rows, shared, weight_matrix
@@ -25,6 +30,10 @@ Batch = torch.Tensor | Sequence[Any] | Mapping[str, Any]
 HELD_OUT_EVERY = 4
 MOST_ROWS = 20_000
 """Rows a layer's moments are taken from; the positions of a convolution are thinned to about that many."""
+
+
+HELD_BYTES = 1_000_000_000
+"""Bytes of the dense model's outputs that are kept between passes."""
 
 
 class _ReachedError(Exception):
@@ -38,7 +47,7 @@ class LayerMoments:
     fit: tuple[Moments, ...]
     held: tuple[Moments, ...]
 
-    @property
+    @cached_property
     def all(self) -> tuple[Moments, ...]:
         """Return the moments over all rows."""
         return tuple(a + b for a, b in zip(self.fit, self.held, strict=True))
@@ -78,6 +87,8 @@ class Calibration:
         self._readers: dict[int, list[str]] = {}
         self._plan()
         self.stages = tuple(tuple(names) for names in self._readers.values())
+        self._times = dict.fromkeys(range(len(self.batches)), 1)
+        self._targets = _Targets(HELD_BYTES)
 
     def _plan(self) -> None:
         made: dict[int, str] = {}
@@ -124,6 +135,17 @@ class Calibration:
             for start, stop in itertools.pairwise(bounds)
         )
 
+    def drawn(self, places: Iterable[int]) -> Calibration:
+        """Return the same calibration with the batches at these places, each as often as it is named."""
+        other = copy.copy(self)
+        other._times = dict(sorted(Counter(int(place) for place in places).items()))
+        return other
+
+    @property
+    def sample(self) -> list[Batch]:
+        """The batches, each as often as it was drawn."""
+        return [self.batches[number] for number, times in self._times.items() for _ in range(times)]
+
     def moments(self, pruned: nn.Module, names: Sequence[str], seed: int = 0) -> dict[str, LayerMoments]:
         """Return the moments of the named layers: inputs in `pruned`, outputs in the dense model.
 
@@ -132,22 +154,69 @@ class Calibration:
         """
         if not names:
             return {}
-        mine, theirs = layers(self.model), layers(pruned)
+        theirs = layers(pruned)
         sums = {name: _Split(theirs[name]) for name in names}
-        calls = {name: self.calls[name] for name in names}
         offset = 0
         for number, batch in enumerate(self.batches):
-            targets = _captured(self.model, {name: mine[name] for name in names}, calls, batch, outputs=True)
-            inputs = _captured(pruned, {name: theirs[name] for name in names}, calls, batch, outputs=False)
-            samples = 0
-            for place, name in enumerate(names):
-                for value, target in zip(inputs[name], targets[name], strict=True):
-                    generator = np.random.default_rng([seed, number, place])
-                    limit = -(-MOST_ROWS // (len(self.batches) * calls[name]))
-                    sums[name].add(name, value, target, offset, limit, generator)
-                    samples = max(samples, int(value.shape[0]))
+            samples = batch_of(batch)
+            if number in self._times:
+                targets = self._dense_rows(number, names, seed)
+                watched = {name: theirs[name] for name in names}
+                inputs = _captured(pruned, watched, {name: self.calls[name] for name in names}, batch, outputs=False)
+                for name in names:
+                    for value, target in zip(inputs[name], targets[name], strict=True):
+                        sums[name].add(name, value, target, offset, self._times[number])
+                        samples = int(value.shape[0])
             offset += samples
         return {name: split.result() for name, split in sums.items()}
+
+    def _dense_rows(self, number: int, names: Sequence[str], seed: int) -> dict[str, list[Rows]]:
+        """Return for each layer and call the positions chosen in one batch and the dense model's outputs there."""
+        found = {name: self._targets.get((number, name, seed)) for name in names}
+        missing = [name for name, rows in found.items() if rows is None]
+        if missing:
+            mine = layers(self.model)
+            calls = {name: self.calls[name] for name in missing}
+            outputs = _captured(self.model, {n: mine[n] for n in missing}, calls, self.batches[number], outputs=True)
+            for name in missing:
+                generator = np.random.default_rng([seed, number, self.order.index(name)])
+                limit = -(-MOST_ROWS // (len(self.batches) * calls[name]))
+                rows = [_chosen(output_rows(mine[name], value), limit, generator) for value in outputs[name]]
+                found[name] = rows
+                self._targets.put((number, name, seed), rows)
+        return {name: rows for name, rows in found.items() if rows is not None}
+
+
+Rows = tuple[np.ndarray[Any, np.dtype[np.int64]], torch.Tensor]
+"""Positions of a layer's output that are looked at, and the outputs there, (samples, positions, groups, out)."""
+
+
+def _chosen(outputs: torch.Tensor, limit: int, generator: np.random.Generator) -> Rows:
+    wanted = max(1, limit // max(int(outputs.shape[0]), 1))
+    chosen = np.sort(generator.permutation(outputs.shape[1])[:wanted])
+    return chosen, outputs[:, chosen].clone()
+
+
+class _Targets:
+    """The dense model's outputs by batch and layer, up to a number of bytes; what does not fit is made anew."""
+
+    def __init__(self, most: int) -> None:
+        self._left = most
+        self._rows: dict[tuple[int, str, int], list[Rows]] = {}
+
+    def get(self, key: tuple[int, str, int]) -> list[Rows] | None:
+        return self._rows.get(key)
+
+    def put(self, key: tuple[int, str, int], rows: list[Rows]) -> None:
+        size = sum(outputs.numel() * outputs.element_size() for _, outputs in rows)
+        if size <= self._left:
+            self._rows[key] = rows
+            self._left -= size
+
+
+def batch_of(batch: Batch) -> int:
+    """Return the first dimension of the first tensor of a batch that has one, 1 without."""
+    return next((int(x.shape[0]) for x in _pytree.tree_leaves(batch) if isinstance(x, torch.Tensor) and x.ndim), 1)
 
 
 class _Split:
@@ -158,31 +227,19 @@ class _Split:
         groups, outputs, inputs = weight_matrix(layer).shape
         self.parts = [[Moments.zeros(inputs, outputs) for _ in range(groups)] for _ in range(2)]
 
-    def add(
-        self,
-        name: str,
-        value: torch.Tensor,
-        target: torch.Tensor,
-        offset: int,
-        limit: int,
-        generator: np.random.Generator,
-    ) -> None:
+    def add(self, name: str, value: torch.Tensor, target: Rows, offset: int, times: int) -> None:
         if not torch.isfinite(value).all():
             raise BadInputError(f"layer {name}", "reads NaN or infinite inputs in calibration", "mend the inputs")
-        goal = output_rows(self.layer, target)
-        positions = goal.shape[1]
-        wanted = max(1, limit // max(int(value.shape[0]), 1))
-        chosen = np.sort(generator.permutation(positions)[:wanted])
+        chosen, goal = target
         held = (np.arange(value.shape[0]) + offset) % HELD_OUT_EVERY == HELD_OUT_EVERY - 1
         for side, samples in enumerate((~held, held)):
             for start in range(0, int(samples.sum()), 64):
                 index = torch.from_numpy(np.flatnonzero(samples)[start : start + 64])
                 rows = input_rows(self.layer, value[index])[:, chosen].double().cpu().numpy()
-                outs = goal[index][:, chosen].double().cpu().numpy()
+                outs = goal[index].double().cpu().numpy()
                 for group, moments in enumerate(self.parts[side]):
-                    moments.add(
-                        rows[:, :, group].reshape(-1, rows.shape[3]), outs[:, :, group].reshape(-1, outs.shape[3])
-                    )
+                    inputs = rows[:, :, group].reshape(-1, rows.shape[3])
+                    moments.add(inputs, outs[:, :, group].reshape(-1, outs.shape[3]), times)
 
     def result(self) -> LayerMoments:
         return LayerMoments(tuple(self.parts[0]), tuple(self.parts[1]))

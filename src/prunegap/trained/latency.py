@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree
 
 from prunegap.model.errors import BadInputError
-from prunegap.trained.calibrate import Batch, run
+from prunegap.trained.calibrate import Batch, batch_of, run
 from prunegap.trained.timing import Span, calls_per_turn, timed_turn
 
 Turn = Callable[[], float]
@@ -137,11 +137,6 @@ class Stopwatch:
 def tensors_of(inputs: Batch) -> list[Tensor]:
     """Return the tensors of a batch, in order."""
     return [x for x in _pytree.tree_leaves(inputs) if isinstance(x, Tensor)]
-
-
-def batch_of(inputs: Batch) -> int:
-    """Return the first dimension of the first tensor that has one, 1 without."""
-    return next((int(x.shape[0]) for x in tensors_of(inputs) if x.ndim), 1)
 
 
 def device_of(tensors: Sequence[Tensor]) -> str:

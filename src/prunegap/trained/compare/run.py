@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from prunegap.model.errors import BadInputError
 from prunegap.model.granularity import Granularity, Neuron
-from prunegap.trained.calibrate import Batch, Calibration, LayerMoments
+from prunegap.trained.calibrate import Batch, Calibration, LayerMoments, batch_of
 from prunegap.trained.compare.candidate import (
     Candidate,
     arguments_of,
@@ -45,7 +45,7 @@ from prunegap.trained.compare.shelf import Shelf, named
 from prunegap.trained.compare.versions import versions
 from prunegap.trained.execute.choose import multiply_adds
 from prunegap.trained.finetune import finetune
-from prunegap.trained.latency import Stopwatch, batch_of, device_of, tensors_of
+from prunegap.trained.latency import Stopwatch, device_of, tensors_of
 from prunegap.trained.layer import shared
 from prunegap.trained.prune import Pruned, prune_weights
 from prunegap.trained.prune_units import prune_units
@@ -272,7 +272,7 @@ class Run:
                 self.model, (), granularity, fractions, solver, options.stages, calibration=calibration, ridges=ridges
             )
         if options.finetune_steps:
-            batches, masks = calibration.batches, pruned.masks or None
+            batches, masks = calibration.sample, pruned.masks or None
             pruned.model = finetune(pruned.model, self.model, batches, options.finetune_steps, masks=masks)
         return pruned
 
@@ -281,8 +281,8 @@ class Run:
         if repeat == 0:
             return self.calibration
         draw = np.random.default_rng([self.options.seed, repeat])
-        batches = self.calibration.batches
-        return Calibration(self.model, [batches[i] for i in draw.integers(0, len(batches), len(batches))])
+        count = len(self.calibration.batches)
+        return self.calibration.drawn(draw.integers(0, count, count))
 
     def _candidate(self, granularity: Granularity, pruned: Pruned) -> Candidate:
         names = self.calibration.order

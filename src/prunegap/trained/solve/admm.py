@@ -1,8 +1,8 @@
-"""ALPS: the support by operator splitting, then exact least squares on it.
+"""ALPS: the support by operator splitting, then least squares on it.
 
 min tr((W - T) H (W - T)^T) over W = D with D in the masks: W sees the quadratic, D the masks, and a penalty rho that
 grows makes them agree. Columns are first scaled so that H has a unit diagonal, so the projection compares weights by
-their effect. The sweep of SparseGPT is a second start, and the best of all is returned, so the result is never worse.
+their effect. SparseGPT's sweep is made too and the better of the two is returned, so the result is never worse.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from prunegap.trained.solve.support import top_mask
 ROUNDS = 300
 FIRST_PENALTY = 0.1
 CHECK_EVERY = 3
+SETTLED = 1e-3
+"""Part of the kept weights below which a change of the support between checks ends the search."""
 
 
 @final
@@ -34,36 +36,44 @@ class AdmmSolver(WeightSolver):
     name = "admm"
 
     def _solve(self, problem: Quadratic, granularity: Granularity, count: int) -> tuple[Array, NDArray[np.bool_]]:
-        swept = SecondOrderSolver()._solve(problem, granularity, count)
-        split = split_support(problem, granularity, count)
-        starts = [(np.where(swept[1], swept[0], 0.0), swept[1])]
-        starts += [(on_support(problem, mask, start=start), mask) for start, mask in [*starts, split]]
-        objectives = [problem.objective(weights) for weights, _ in starts]
-        return starts[int(np.argmin(objectives))]
+        split, mask = split_support(problem, granularity, count)
+        weights = on_support(problem, mask, start=split)
+        swept, its_mask = SecondOrderSolver()._solve(problem, granularity, count)
+        swept = np.where(its_mask, swept, 0.0)
+        if problem.objective(weights) <= problem.objective(swept):
+            return weights, mask
+        return on_support(problem, its_mask, start=swept), its_mask
 
 
 def split_support(problem: Quadratic, granularity: Granularity, count: int) -> tuple[Array, NDArray[np.bool_]]:
-    """Return the split variable D at agreement (out, in) and its mask of exactly `count` units."""
+    """Return the split variable D near agreement (out, in) and its mask of exactly `count` units."""
     scale = np.sqrt(np.diag(problem.second_moment))
     values, vectors = np.linalg.eigh(problem.second_moment / np.outer(scale, scale))
-    # Only the support is sought here, so float32 serves; the weights on it are solved for in float64.
+    # Only the support is sought here, so float32 serves; the weights on it are solved for afterwards.
     values, vectors = values.astype(np.float32), np.ascontiguousarray(vectors, dtype=np.float32)
+    back = np.ascontiguousarray(vectors.T)
     goal = (problem.target * scale).astype(np.float32)
     pulled = (goal @ vectors) * values
+    # `dual` is the multiplier over the penalty.
     split, dual, penalty = goal, np.zeros_like(goal), FIRST_PENALTY
-    mask = top_mask(goal**2, granularity, count)
-    checked = mask
+    checked = top_mask(goal * goal, granularity, count)
     for round_ in range(1, ROUNDS + 1):
-        weights = ((pulled + (penalty * split - dual) @ vectors) / (values + penalty)) @ vectors.T
-        free = weights + dual / penalty
-        mask = top_mask(free**2, granularity, count)
-        split = np.where(mask, free, 0.0)
-        dual = dual + penalty * (weights - split)
+        turned = (split - dual) @ vectors
+        turned *= penalty
+        turned += pulled
+        turned /= values + penalty
+        free = turned @ back
+        free += dual
+        mask = top_mask(free * free, granularity, count)
+        split = free * mask
+        dual = free - split
         if round_ % CHECK_EVERY == 0:
-            changed = int((mask ^ checked).sum())
-            if changed == 0:
+            changed, kept = int((mask ^ checked).sum()), max(int(mask.sum()), 1)
+            if changed <= SETTLED * kept:
                 break
-            penalty *= _growth(changed, max(int(mask.sum()), 1))
+            growth = _growth(changed, kept)
+            penalty *= growth
+            dual /= growth
             checked = mask
     return np.asarray(split / scale, dtype=np.float64), mask
 

@@ -8,6 +8,7 @@ rows are summed and forgotten. The best b' is known in closed form; it is remove
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import scipy.linalg
@@ -63,8 +64,23 @@ class Quadratic:
         return self.floor + float(np.einsum("oi,oi->", gap @ self.second_moment, gap))
 
     def inverse(self) -> Array:
-        """Return H^-1; raises BadInputError where H is not positive definite in float64."""
-        return inverse(self.second_moment)
+        """Return H^-1, symmetric to the last bit; BadInputError where H is not positive definite in float64."""
+        return np.asarray(self.inverse_root.T @ self.inverse_root)
+
+    @cached_property
+    def inverse_root(self) -> Array:
+        """U upper triangular with H^-1 = U^T U: what the surgeon's sweep reads; BadInputError as for `inverse`."""
+        # With the order of columns reversed, H = R R^T has R upper triangular, and U is its inverse.
+        try:
+            reversed_root = scipy.linalg.cholesky(self.second_moment[::-1, ::-1], lower=True)
+        except np.linalg.LinAlgError:
+            raise BadInputError(
+                "second moment of the inputs",
+                "is not positive definite",
+                "use a larger ridge or more calibration rows",
+            ) from None
+        lower, _ = scipy.linalg.lapack.dtrtri(reversed_root, lower=1, overwrite_c=1)
+        return np.ascontiguousarray(lower[::-1, ::-1])
 
     def repair(self, mask: NDArray[np.bool_]) -> Array:
         """Return the least-squares weights on each row's support, (out, in), zeros elsewhere; exact, O(out in^3)."""
@@ -80,18 +96,6 @@ class Quadratic:
                 factor = scipy.linalg.cho_factor(self.second_moment[np.ix_(kept, kept)], lower=True)
                 weights[np.ix_(rows, kept)] = scipy.linalg.cho_solve(factor, right[np.ix_(rows, kept)].T).T
         return weights
-
-
-def inverse(matrix: Array) -> Array:
-    """Return the inverse of a positive definite matrix, symmetric to the last bit; BadInputError if it is not."""
-    try:
-        factor = scipy.linalg.cho_factor(matrix, lower=True)
-    except np.linalg.LinAlgError:
-        raise BadInputError(
-            "second moment of the inputs", "is not positive definite", "use a larger ridge or more calibration rows"
-        ) from None
-    result = scipy.linalg.cho_solve(factor, np.eye(matrix.shape[0]))
-    return np.asarray((result + result.T) / 2)
 
 
 @dataclass(eq=False)
@@ -117,14 +121,18 @@ class Moments:
             np.zeros(outputs),
         )
 
-    def add(self, inputs: Array, outputs: Array) -> None:
-        """Add rows: inputs (rows, in) that the pruned layer sees, outputs (rows, out) that the dense layer gave."""
-        self.rows += int(inputs.shape[0])
-        self.xx += inputs.T @ inputs
-        self.xy += inputs.T @ outputs
-        self.yy += np.einsum("ro,ro->o", outputs, outputs)
-        self.x += inputs.sum(axis=0)
-        self.y += outputs.sum(axis=0)
+    def add(self, inputs: Array, outputs: Array, times: int = 1) -> None:
+        """Add rows: inputs (rows, in) that the pruned layer sees, outputs (rows, out) that the dense layer gave.
+
+        `times`: as if they were added so often.
+        """
+        weighted = outputs if times == 1 else times * outputs
+        self.rows += times * int(inputs.shape[0])
+        self.xx += inputs.T @ inputs if times == 1 else times * (inputs.T @ inputs)
+        self.xy += inputs.T @ weighted
+        self.yy += np.einsum("ro,ro->o", outputs, weighted)
+        self.x += times * inputs.sum(axis=0)
+        self.y += weighted.sum(axis=0)
 
     def __add__(self, other: Moments) -> Moments:
         return Moments(
@@ -166,14 +174,23 @@ class Moments:
         floor = yy + pull * float((weights * weights).sum()) - float((right * target).sum())
         return Quadratic(target, moment, max(floor, 0.0), yy, np.array(weights, dtype=np.float64))
 
+    def energy(self, bias: bool) -> float:
+        """Return E||Y||^2, centred where the layer has a bias."""
+        count = max(self.rows, 1)
+        mean = float(self.y @ self.y) / count**2 if bias else 0.0
+        return max(float(self.yy.sum()) / count - mean, 0.0)
+
     def error(self, weights: Array, bias: bool) -> float:
         """Return E||Y - X' W'^T - b'||^2 on these rows, b' its best value where the layer has a bias; no ridge."""
-        xx, xy, yy = self.means(bias)
-        return max(yy - 2.0 * float((xy.T * weights).sum()) + float(((weights @ xx) * weights).sum()), 0.0)
+        count = max(self.rows, 1)
+        squares = float(self.yy.sum()) - 2.0 * float((self.xy.T * weights).sum())
+        squares += float(((weights @ self.xx) * weights).sum())
+        shift = self.best_bias(weights) if bias else np.zeros(0)
+        return max(squares / count - float(shift @ shift), 0.0)
 
     def relative_error(self, weights: Array, bias: bool) -> float:
         """Return error / E||Y||^2 (centred with a bias); 0 where the layer's output is constant."""
-        energy = self.means(bias)[2]
+        energy = self.energy(bias)
         return self.error(weights, bias) / energy if energy > 0.0 else 0.0
 
     def best_bias(self, weights: Array) -> Array:

@@ -1,69 +1,96 @@
-"""The best weights on a given support: exact row by row where that is cheap, else conjugate gradients on all rows."""
+"""The best weights on a given support: exact where one factor serves all rows or rows are few, else iterated.
+
+Conjugate gradients on all rows at once are products of whole matrices, which is what processors are quickest at. The
+first residual is taken in float64, what is added to the start in float32: errors of the sum are those of float64.
+"""
 
 from __future__ import annotations
 
 import numpy as np
+import scipy.linalg
 from numpy.typing import NDArray
 
 from prunegap.trained.solve.gram import Array, Quadratic
 
 EXACT = 1e-10
-TOLERANCE = 1e-6
-"""Residual, relative to the right side, at which the search for a support stops asking: the objective is then right
-to about 1e-12."""
-DIRECT = 80.0
-"""Work of the rows' own factors, in units of out in^2, up to which they are made: conjugate gradients need some tens
-of products of that size."""
+TOLERANCE = 1e-5
+"""Residual, relative to the right side, at which iterations end."""
+SMALL = 1e6
+"""out in^2 up to which every row is given a factor of its own: exact, and no slower."""
 MOST_STEPS = 200
-LEAST_FALL = 1e-6
-"""There, a step that lowers the objective by less than this part of it is the last one."""
+LEAST_FALL = 1e-4
+"""A step that lowers the objective by less than this part of it is the last one."""
 
 
-def on_support(
-    problem: Quadratic, mask: NDArray[np.bool_], start: Array | None = None, tolerance: float = TOLERANCE
-) -> Array:
+def on_support(problem: Quadratic, mask: NDArray[np.bool_], start: Array | None = None) -> Array:
     """Return the minimiser of the quadratic with zeros off `mask`, (out, in).
 
-    Exact (one Cholesky for all rows of the same support) where that costs less than some 40 products of (out, in) and
-    (in, in); else conjugate gradients from `start`, which never end above the start's objective.
+    Exact where no start is given, all rows share a support, or out in^2 is small. Else conjugate gradients from
+    `start`, which end at an objective some 1e-3 above the least at most, and never above the start's.
     """
     outputs, inputs = problem.shape
-    if start is None or (mask == mask[:1]).all():
+    if start is None or outputs * inputs**2 <= SMALL or (mask == mask[:1]).all():
         return problem.repair(mask)
-    direct = float((mask.sum(axis=1).astype(np.float64) ** 3).sum()) / 3.0
-    if direct <= DIRECT * outputs * inputs**2:
-        return problem.repair(mask)
-    return conjugate_gradients(problem, mask, np.where(mask, start, 0.0), tolerance, LEAST_FALL)
+    start = np.where(mask, start, 0.0)
+    moment, right = problem.second_moment, problem.target @ problem.second_moment
+    objective = problem.objective(start)
+    found = descend(moment, right, mask, start, TOLERANCE, LEAST_FALL * objective, np.float32)
+    return found if problem.objective(found) <= objective else start
 
 
-def conjugate_gradients(
-    problem: Quadratic, mask: NDArray[np.bool_], start: Array, tolerance: float = EXACT, least_fall: float = 0.0
+def conjugate_gradients(problem: Quadratic, mask: NDArray[np.bool_], start: Array, tolerance: float = EXACT) -> Array:
+    """Return the minimiser on `mask` by conjugate gradients in float64, to the tolerance."""
+    return descend(problem.second_moment, problem.target @ problem.second_moment, mask, start, tolerance)
+
+
+def descend(
+    moment: Array,
+    right: Array,
+    mask: NDArray[np.bool_],
+    start: Array,
+    tolerance: float,
+    least_fall: float = 0.0,
+    kind: type[np.floating] = np.float64,
 ) -> Array:
-    """Return the minimiser on `mask` by conjugate gradients, every row its own, preconditioned by diag(H)."""
-    moment = problem.second_moment
-    scale = np.diag(moment)
-    weights = start.copy()
-    residual = np.where(mask, (problem.target - weights) @ moment, 0.0)
-    conditioned = residual / scale
-    direction = conditioned.copy()
-    power = np.einsum("oi,oi->o", residual, conditioned)
-    enough = tolerance**2 * np.maximum(np.einsum("oi,oi->o", problem.target @ moment, problem.target), 1e-300)
-    objective = problem.objective(weights)
+    """Return W near the minimiser of tr(W H W^T) - 2 tr(W right^T) with W = 0 off `mask`.
+
+    Conjugate gradients, each row its own, preconditioned by diag(H). Ends when every row's residual is within the
+    tolerance of its right side, or when a step lowers the objective by less than `least_fall`. `kind` is the
+    precision of what is added to `start`.
+    """
+    kept, scale = mask.astype(kind), np.diag(moment).astype(kind)
+    enough = (tolerance**2 * np.maximum((right * right * mask / np.diag(moment)).sum(axis=1), 1e-30)).astype(kind)
+    residual = ((right - start @ moment) * mask).astype(kind)
+    matrix = moment.astype(kind, copy=False)
+    added, conditioned = np.zeros_like(residual), residual / scale
+    direction, power = conditioned, _row_products(residual, conditioned)
     for _ in range(MOST_STEPS):
         if (power <= enough).all():
             break
-        image = np.where(mask, direction @ moment, 0.0)
-        curvature = np.einsum("oi,oi->o", direction, image)
+        image = direction @ matrix
+        image *= kept
+        curvature = _row_products(direction, image)
         step = np.divide(power, curvature, out=np.zeros_like(power), where=curvature > 0.0)
-        weights += step[:, None] * direction
-        fall = float(step @ power)
-        objective -= fall
-        if fall < least_fall * objective:
+        added += step[:, None] * direction
+        if float(step @ power) < least_fall:
             break
         residual -= step[:, None] * image
         conditioned = residual / scale
-        fresh = np.einsum("oi,oi->o", residual, conditioned)
+        fresh = _row_products(residual, conditioned)
         turn = np.divide(fresh, power, out=np.zeros_like(power), where=power > 0.0)
         direction = conditioned + turn[:, None] * direction
         power = fresh
+    return start + added
+
+
+def exact_on_columns(moment: Array, right: Array, columns: NDArray[np.int64]) -> Array:
+    """Return the exact minimiser with zeros outside the columns, the same for every row, (out, in)."""
+    weights = np.zeros(right.shape)
+    if columns.size:
+        factor = scipy.linalg.cho_factor(moment[np.ix_(columns, columns)], lower=True, overwrite_a=True)
+        weights[:, columns] = scipy.linalg.cho_solve(factor, right[:, columns].T).T
     return weights
+
+
+def _row_products(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.floating]:
+    return np.asarray(np.einsum("oi,oi->o", a, b))

@@ -33,7 +33,7 @@ class SecondOrderSolver(WeightSolver):
 
     def _solve(self, problem: Quadratic, granularity: Granularity, count: int) -> tuple[Array, NDArray[np.bool_]]:
         weights = problem.target.copy()
-        factor: Array = np.linalg.cholesky(problem.inverse()).T.astype(np.float64)
+        factor = problem.inverse_root
         outputs, inputs = problem.shape
         mask = np.zeros((outputs, inputs), dtype=np.bool_)
         step = _block(granularity)

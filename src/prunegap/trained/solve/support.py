@@ -80,15 +80,17 @@ def allowed(scores: Scores, kept: int, group: int) -> Bools:
     if group == 1 or kept >= group:
         return np.ones(scores.shape, dtype=np.bool_)
     rows, inputs = scores.shape
-    padding = -inputs % group
-    padded = np.pad(scores, ((0, 0), (0, padding)), constant_values=-np.inf).reshape(rows, -1, group)
+    padded = np.pad(scores, ((0, 0), (0, -inputs % group)), constant_values=-np.inf)
+    # One plane a place in the group: whole planes are compared, which is what memory likes.
+    planes = np.ascontiguousarray(padded.reshape(rows, -1, group).transpose(2, 0, 1))
     # The rank of an entry is how many of its group beat it; of equal ones the first wins.
-    rank = np.zeros(padded.shape, dtype=np.int64)
-    for place in range(group):
-        rival = padded[:, :, place : place + 1]
-        rank += rival > padded
-        rank[:, :, place + 1 :] += rival == padded[:, :, place + 1 :]
-    chosen = rank < kept
+    rank = np.zeros(planes.shape, dtype=np.uint8 if group < 256 else np.int64)
+    for later in range(1, group):
+        for place in range(later):
+            beaten = planes[later] > planes[place]
+            rank[place] += beaten
+            rank[later] += ~beaten
+    chosen = np.ascontiguousarray((rank < kept).transpose(1, 2, 0))
     return np.asarray(chosen.reshape(rows, -1)[:, :inputs], dtype=np.bool_)
 
 
@@ -103,6 +105,14 @@ def top(scores: Scores, count: int) -> Bools:
     return np.asarray(chosen, dtype=np.bool_)
 
 
+def _top_of(scores: Scores, permitted: Bools, count: int) -> Bools:
+    """Return the mask of the `count` greatest scores among the permitted ones; all of these where there are fewer."""
+    chosen = permitted.copy()
+    if count < int(permitted.sum()):
+        chosen[permitted] = top(scores[permitted], count)
+    return chosen
+
+
 def top_mask(scores: Scores, granularity: Granularity, count: int) -> Bools:
     """Return the mask (out, in) of `count` units with the greatest sum of scores (out, in), each score >= 0.
 
@@ -110,8 +120,8 @@ def top_mask(scores: Scores, granularity: Granularity, count: int) -> Bools:
     """
     length = unit_length(granularity)
     sums = unit_sums(scores, length)
-    permitted = allowed(sums, *group_of(granularity))
-    chosen = top(np.where(permitted, sums, -np.inf), count)
+    kept, group = group_of(granularity)
+    chosen = top(sums, count) if group == 1 else _top_of(sums, allowed(sums, kept, group), count)
     return np.asarray(spread(chosen, length, scores.shape[1]), dtype=np.bool_)
 
 

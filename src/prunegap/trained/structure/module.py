@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import fx
+from torch.fx.graph import PythonCode
 
 _TRAINING = {
     "batch_norm": "training",
@@ -14,6 +16,49 @@ _TRAINING = {
     "feature_dropout": "train",
     "alpha_dropout": "train",
 }
+
+
+_NN = torch._C._nn
+_DIRECT: dict[str, Callable[..., Any]] = {
+    "aten.linear.default": _NN.linear,
+    "aten.conv1d.default": torch.conv1d,
+    "aten.conv2d.default": torch.conv2d,
+    "aten.batch_norm.default": torch.batch_norm,
+    "aten.layer_norm.default": torch.layer_norm,
+    "aten.group_norm.default": torch.group_norm,
+    "aten.relu.default": torch.relu,
+    "aten.relu_.default": torch.relu_,
+    "aten.gelu.default": _NN.gelu,
+    "aten.sigmoid.default": torch.sigmoid,
+    "aten.tanh.default": torch.tanh,
+    "aten.softmax.int": torch.softmax,
+    "aten.matmul.default": torch.matmul,
+    "aten.add.Tensor": torch.add,
+    "aten.mul.Tensor": torch.mul,
+    "aten.flatten.using_ints": torch.flatten,
+    "aten.view.default": torch.Tensor.view,
+    "aten.reshape.default": torch.reshape,
+    "aten.mean.dim": torch.mean,
+    "aten.permute.default": torch.permute,
+    "aten.transpose.int": torch.transpose,
+    "aten.max_pool2d.default": torch.max_pool2d,
+    "aten.avg_pool2d.default": _NN.avg_pool2d,
+    "aten.adaptive_avg_pool2d.default": _NN.adaptive_avg_pool2d,
+    "aten.embedding.default": torch.embedding,
+    "aten.scaled_dot_product_attention.default": _NN.scaled_dot_product_attention,
+}
+"""The same operations, same arguments, called without a detour: an aten operation called by name costs a microsecond
+more, which is a tenth of the time of a tiny layer."""
+
+
+def _direct(graph: fx.Graph) -> fx.Graph:
+    """Return a copy of the graph that calls torch's own functions where they are the same."""
+    quick = fx.Graph()
+    quick.output(quick.graph_copy(graph, {}))
+    for node in quick.nodes:
+        if isinstance(node.target, torch._ops.OpOverload):
+            node.target = _DIRECT.get(str(node.target), node.target)
+    return quick
 
 
 class ShrunkModule(fx.GraphModule):
@@ -26,6 +71,15 @@ class ShrunkModule(fx.GraphModule):
     def __init__(self, root: Any, graph: fx.Graph, class_name: str = "ShrunkModule") -> None:
         super().__init__(root, graph, class_name)
         self.training = False
+
+    def recompile(self) -> PythonCode:
+        """Write `forward` anew from the graph; the graph itself keeps its aten operations, by which it is saved."""
+        graph = self._graph
+        self._graph = _direct(graph)
+        try:
+            return super().recompile()
+        finally:
+            self._graph = graph
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ShrunkModule:
         tensors = dict(self.named_parameters(remove_duplicate=False)) | dict(
