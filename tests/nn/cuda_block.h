@@ -1,11 +1,13 @@
 // A block of CUDA threads on an ordinary processor: each thread is a coroutine that runs until the next barrier.
 //
-// The threads run in an order drawn anew after every barrier, so that a race between two barriers shows as a result
-// that differs from the right one. Before each block shared memory is filled with NaN: what is read must have been
-// written. A file that includes this and then kernels gets `launch`, which takes arguments as cuLaunchKernel does.
+// Which thread runs next is drawn at random after every wait: a shuffle waits for the threads of its warp, a barrier for
+// those of the block, and nothing else orders them. So a missing barrier shows as a wrong result, and threads that
+// wait for each other in vain end the program. Before each block shared memory is filled with NaN: what is read must
+// have been written. A file that includes this and then kernels gets `launch`, whose arguments are cuLaunchKernel's.
 #include <algorithm>
 #include <cmath>
 #include <csetjmp>
+#include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <random>
@@ -19,66 +21,94 @@ static Place threadIdx, blockIdx, blockDim;
 extern char __start_shared_memory[], __stop_shared_memory[];
 
 namespace block {
-static std::vector<ucontext_t> threads;
-// Contexts only begin a thread; jumps, which leave signals alone, are a hundred times as fast to change threads.
-struct Jump { jmp_buf place; };
-static std::vector<Jump> jumps;
+enum State { ready, in_warp, in_block, done };
+struct Thread {
+    ucontext_t begin;
+    // Contexts only begin a thread; jumps, which leave signals alone, are a hundred times as fast to change threads.
+    jmp_buf place;
+    State state;
+    bool begun;
+};
+static std::vector<Thread> threads;
+static std::vector<char> stacks;
 static jmp_buf scheduler;
-static std::vector<char> stacks, alive;
 static int current;
 static double exchange[1024];
 static bool votes[1024], voted;
 static std::mt19937 random(0);
 static std::function<void()> body, at_barrier = [] {};
 
-inline void wait() {
-    if (!_setjmp(jumps[current].place)) _longjmp(scheduler, 1);
+inline void wait(State state) {
+    threads[current].state = state;
+    if (!_setjmp(threads[current].place)) _longjmp(scheduler, 1);
 }
 
 inline void enter() {
     body();
-    alive[current] = 0;
+    threads[current].state = done;
     _longjmp(scheduler, 1);
 }
 
-inline void go_on(bool begins) {
+inline void go_on(int thread) {
+    current = threadIdx.x = thread;
     if (_setjmp(scheduler)) return;
-    if (begins) setcontext(&threads[current]);
-    _longjmp(jumps[current].place, 1);
+    if (threads[thread].begun) _longjmp(threads[thread].place, 1);
+    threads[thread].begun = true;
+    setcontext(&threads[thread].begin);
+}
+
+// Make the threads first..last - 1 ready, and return whether all of them had come to `state` or were done.
+inline bool released(int first, int last, State state, std::vector<int>& runnable) {
+    bool any = false;
+    for (int i = first; i < last; i++) {
+        if (threads[i].state != state && threads[i].state != done) return false;
+        any = any || threads[i].state == state;
+    }
+    for (int i = first; i < last; i++) {
+        if (threads[i].state == done) continue;
+        threads[i].state = ready;
+        runnable.push_back(i);
+    }
+    return any;
+}
+
+inline void run_block(int count) {
+    std::vector<int> runnable(count);
+    for (int i = 0; i < count; i++) runnable[i] = i;
+    do {
+        while (!runnable.empty()) {
+            std::swap(runnable[random() % runnable.size()], runnable.back());
+            int thread = runnable.back(), warp = thread / 32 * 32;
+            runnable.pop_back();
+            go_on(thread);
+            if (threads[thread].state != in_block) released(warp, std::min(warp + 32, count), in_warp, runnable);
+        }
+        voted = std::any_of(votes, votes + count, [](bool vote) { return vote; });
+        at_barrier();
+    } while (released(0, count, in_block, runnable));
+    for (Thread& thread : threads) {
+        if (thread.state != done) abort();
+    }
 }
 
 inline void run(int blocks, int count, std::function<void()> kernel) {
     const size_t room = 1 << 16;
     threads.resize(count);
-    jumps.resize(count);
     stacks.resize(room * count);
     body = kernel;
     blockDim.x = count;
-    std::vector<int> order(count);
-    for (int i = 0; i < count; i++) order[i] = i;
     for (blockIdx.x = 0; blockIdx.x < blocks; blockIdx.x++) {
-        alive.assign(count, 1);
         memset(__start_shared_memory, 0xff, __stop_shared_memory - __start_shared_memory);
         for (int i = 0; i < count; i++) {
-            getcontext(&threads[i]);
-            threads[i].uc_stack.ss_sp = stacks.data() + room * i;
-            threads[i].uc_stack.ss_size = room;
-            threads[i].uc_link = nullptr;
-            makecontext(&threads[i], enter, 0);
+            threads[i].state = ready;
+            threads[i].begun = false;
+            getcontext(&threads[i].begin);
+            threads[i].begin.uc_stack.ss_sp = stacks.data() + room * i;
+            threads[i].begin.uc_stack.ss_size = room;
+            threads[i].begin.uc_link = nullptr;
+            makecontext(&threads[i].begin, enter, 0);
         }
-        bool begins = true;
-        for (bool any = true; any; begins = false) {
-            std::shuffle(order.begin(), order.end(), random);
-            any = false;
-            for (int i : order) {
-                if (!alive[i]) continue;
-                current = threadIdx.x = i;
-                go_on(begins);
-                any = any || alive[i];
-            }
-            at_barrier();
-            voted = std::any_of(votes, votes + count, [](bool vote) { return vote; });
-        }
+        run_block(count);
     }
 }
 
@@ -108,22 +138,21 @@ inline double __longlong_as_double(long long bits) { double x; memcpy(&x, &bits,
 inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b) {
     return (unsigned long long)(((unsigned __int128)a * b) >> 64);
 }
-inline void __syncthreads() { block::wait(); }
-// All threads of a block call the following ones together, which CUDA asks of warps only.
+inline void __syncthreads() { block::wait(block::in_block); }
 inline int __syncthreads_or(int vote) {
     block::votes[threadIdx.x] = vote;
-    block::wait();
+    __syncthreads();
     int any = block::voted;
+    __syncthreads();
     block::votes[threadIdx.x] = false;
-    block::wait();
     return any;
 }
 template <class T> inline T __shfl_xor_sync(unsigned, T value, int apart) {
     memcpy(&block::exchange[threadIdx.x], &value, sizeof(T));
-    block::wait();
+    block::wait(block::in_warp);
     T other;
     memcpy(&other, &block::exchange[threadIdx.x ^ apart], sizeof(T));
-    block::wait();
+    block::wait(block::in_warp);
     return other;
 }
 inline int atomicAdd(int* place, int more) { int before = *place; *place += more; return before; }

@@ -224,7 +224,6 @@ extern "C" __global__ void __launch_bounds__(THREADS) best_subsets(
     best = first_of_block(best, enough);
     int p = moves_up(left, right, target_left(target, values, best.choice), best.step);
     double first_sum = left[p], second_sum = right[RIGHT - 1 - best.step + p];
-    __syncthreads();
     // From here on the room of the lists serves sums that several subsets have.
     int first = subset_of_sum(values + ASIDE, FIRST, first_sum, found, lists);
     __syncthreads();
