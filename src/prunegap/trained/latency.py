@@ -28,6 +28,8 @@ from prunegap.trained.timing import Span, calls_per_turn, timed_turn
 
 Turn = Callable[[], float]
 
+LONGER = 3
+"""How many times as long a comparison may take whose outcome is open."""
 TURN = b"turn"
 """The message that asks for one turn; any other message is a model with its inputs."""
 
@@ -106,9 +108,11 @@ class Stopwatch:
         self._stack = ExitStack()
         self._first: _Worker | None = None
         self._second: _Worker | None = None
-        self._ready = False
+        self._ready: bool | None = None
 
     def __enter__(self) -> Stopwatch:
+        # Both start at once and load torch while the caller does something else.
+        self._first, self._second = (self._stack.enter_context(_Worker(self.threads)) for _ in range(2))
         return self
 
     def __exit__(
@@ -117,21 +121,32 @@ class Stopwatch:
         self._stack.close()
         self._first = self._second = None
 
-    def measure(self, model: nn.Module) -> Latency:
-        """Return the latency of a model and its speed-up over the baseline, both timed now, in turns."""
+    def measure(self, model: nn.Module, undecided: bool = False) -> Latency:
+        """Return the latency of a model and its speed-up over the baseline, both timed now, in turns.
+
+        `undecided`: go on, up to three times as long, while the interval of the speed-up holds 1.
+        """
         if self._first is None:
-            self._first = self._stack.enter_context(_Worker(self.threads))
-            self._ready = self._first.load(self.baseline, self.inputs, self.warm_up)
+            self.__enter__()
+        assert self._first is not None
         if self._second is None or not self._second.is_alive:
             self._second = self._stack.enter_context(_Worker(self.threads))
+        if self._ready is None:
+            self._ready = self._first.load(self.baseline, self.inputs, self.warm_up)
         isolated = self._ready and self._second.load(model, self.inputs, self.warm_up)
         if isolated:
             self._first.turn()  # it was idle: its caches are cold
             turn_of = {"dense": self._first.turn, "model": self._second.turn}
         else:
             turn_of = _turns_here({"dense": self.baseline, "model": model}, self.inputs, self.threads, self.warm_up)
-        seconds = _in_turns(turn_of, self.turns)
-        return _latency(seconds["model"], seconds["dense"], self.inputs, self.threads, self.turns, isolated)
+        seconds: dict[str, list[float]] = {"dense": [], "model": []}
+        while True:
+            for name, taken in _in_turns(turn_of, self.turns).items():
+                seconds[name] += taken
+            count = len(seconds["dense"])
+            found = _latency(seconds["model"], seconds["dense"], self.inputs, self.threads, count, isolated)
+            if not undecided or count >= LONGER * self.turns or not found.speedup.low <= 1.0 <= found.speedup.high:
+                return found
 
 
 def tensors_of(inputs: Batch) -> list[Tensor]:

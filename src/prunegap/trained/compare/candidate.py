@@ -18,7 +18,7 @@ from prunegap.trained.calibrate import Batch
 from prunegap.trained.compare.point import LayerOutcome
 from prunegap.trained.execute.choose import DENSE, fastest, multiply_adds
 from prunegap.trained.layer import layers
-from prunegap.trained.structure import Structure, count, shrunk
+from prunegap.trained.structure import ShrunkModule, Structure, count, shrunk
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,11 @@ class Candidate:
     def is_sparse(self) -> bool:
         """Whether any layer runs on a sparse kernel."""
         return any(layer.execution != DENSE for layer in self.layers)
+
+    @property
+    def is_shrunk(self) -> bool:
+        """Whether the model that runs is smaller than the user's."""
+        return isinstance(self.run, ShrunkModule)
 
     @property
     def bytes(self) -> int:
@@ -60,7 +65,7 @@ def sparse_candidate(
 
     `names` are the prunable layers, all of which count.
     """
-    execution = fastest(masked, inputs, turns)
+    execution = fastest(masked, inputs, turns, judged=False)  # the comparison judges, in its own processes
     found = layers(masked)
     kept = {name: found[name].weight.numel() if name not in masks else int(masks[name].sum()) for name in names}
     chosen = {choice.layer: choice for choice in execution.choices}
@@ -104,8 +109,11 @@ def shrunk_candidate(
 
 
 def run_dense(candidate: Candidate, inputs: Batch, why: str) -> Candidate:
-    """Return the candidate with every layer dense, for where the sparse kernels turned out to win nothing."""
-    outcomes = tuple(o if o.execution == DENSE else replace(o, execution=DENSE, reason=why) for o in candidate.layers)
+    """Return the candidate with every layer dense and of its old size, for where what was won is not time."""
+    changed = candidate.is_shrunk
+    outcomes = tuple(
+        replace(o, execution=DENSE, reason=why) if changed or o.execution != DENSE else o for o in candidate.layers
+    )
     return replace(
         candidate, run=candidate.masked, multiply_adds=multiply_adds(candidate.masked, inputs), layers=outcomes
     )

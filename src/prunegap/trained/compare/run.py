@@ -45,7 +45,7 @@ from prunegap.trained.compare.shelf import Shelf, named
 from prunegap.trained.compare.versions import versions
 from prunegap.trained.execute.choose import multiply_adds
 from prunegap.trained.finetune import finetune
-from prunegap.trained.latency import Stopwatch, device_of, tensors_of
+from prunegap.trained.latency import Latency, Stopwatch, device_of, tensors_of
 from prunegap.trained.layer import shared
 from prunegap.trained.prune import Pruned, prune_weights
 from prunegap.trained.prune_units import prune_units
@@ -222,13 +222,7 @@ class Run:
         self._tell(f"{name}: choosing kernels")
         candidate = self._candidate(granularity, first)
         self._tell(f"{name}: measuring latency")
-        latency = self.stopwatch.measure(candidate.run)
-        if candidate.is_sparse and latency.speedup.median < 1.0:
-            why = (
-                f"its layers alone were faster sparse, the whole model was {latency.speedup.median:.2f} times as fast"
-            )
-            candidate = run_dense(candidate, self.inputs, why)
-            latency = self.stopwatch.measure(candidate.run)
+        candidate, latency = self._timed(candidate)
         file = ""
         if shelf is not None:
             stem = f"{granularity.name.replace(':', '-')}-{budget:g}"
@@ -248,6 +242,19 @@ class Run:
             preparation_seconds=time.monotonic() - start,
             file=file,
         )
+
+    def _timed(self, candidate: Candidate) -> tuple[Candidate, Latency]:
+        """Return what runs and its latency: sparse only if surely faster than dense, small unless surely slower."""
+        latency = self.stopwatch.measure(candidate.run, undecided=candidate.is_sparse or candidate.is_shrunk)
+        speedup = latency.speedup
+        if candidate.is_sparse and speedup.low <= 1.0:
+            why = f"its layers alone were faster sparse, the whole model was {speedup.median:.2f} times as fast"
+        elif candidate.is_shrunk and speedup.high < 1.0:
+            why = f"the smaller model was {speedup.median:.2f} times as fast"
+        else:
+            return candidate, latency
+        candidate = run_dense(candidate, self.inputs, why)
+        return candidate, self.stopwatch.measure(candidate.run)
 
     def _pruned(
         self, granularity: Granularity, budget: float, repeat: int, ridges: Mapping[str, float] | None = None
