@@ -4,12 +4,15 @@ from prunegap.nn.budget import make_to_size
 from prunegap.nn.certificate import NetworkCertificate, certify_network, verify_claim, with_claim
 from prunegap.nn.construct import Impossible, Making, make_ticket
 from prunegap.nn.edge_popup import Training, learn_masks
-from prunegap.nn.graph import Graph, InputSet, LayerShape, Step
+from prunegap.nn.graph import Graph, LayerShape, Step
+from prunegap.nn.input_set import InputSet
 from prunegap.nn.measure import Measurement, checked_inputs, measure_ticket, read_data
 from prunegap.nn.modules import GraphModule, dense
+from prunegap.nn.near import NearCertificate, certify_near
 from prunegap.nn.neuron_ticket import Fit, Selection, select_neurons
 from prunegap.nn.rival import Rival, RivalLayer, read_rival, save_rival
 from prunegap.nn.rivals import Comparison, Row, compare_rivals, finest_ticket
+from prunegap.nn.shift import shifted
 from prunegap.nn.source import STREAM, SourceLayer
 from prunegap.nn.spec import read_target, target_of
 from prunegap.nn.subset_sum_gpu import best_subsets_on
@@ -31,6 +34,7 @@ __all__ = [
     "LayerWeights",
     "Making",
     "Measurement",
+    "NearCertificate",
     "NetworkCertificate",
     "NetworkTicket",
     "Rival",
@@ -44,6 +48,7 @@ __all__ = [
     "TicketLayer",
     "Training",
     "best_subsets_on",
+    "certify_near",
     "certify_network",
     "checked_inputs",
     "collapsed_module",
@@ -65,6 +70,7 @@ __all__ = [
     "save_rival",
     "save_ticket",
     "select_neurons",
+    "shifted",
     "target_of",
     "trace",
     "verify_claim",

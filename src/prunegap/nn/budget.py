@@ -28,7 +28,7 @@ def make_to_size(target: Target, bits: float, **options: Any) -> Making:
     if not (math.isfinite(bits) and bits > 0.0):
         raise BadInputError(f"size budget {bits}", "must be a finite number above 0", "use --size-budget 4")
     room = bits * target.weight_count / 8.0
-    high = float(np.nextafter(max(_largest(target), 1e-30), math.inf)) * 8.0
+    high = float(np.nextafter(max(target.largest, 1e-30), math.inf)) * 8.0
     best = make_ticket(target, high, **options)
     if best.ticket is None or _size(best) > room:
         least = 8.0 * _size(best) / target.weight_count if best.ticket is not None else math.inf
@@ -44,11 +44,6 @@ def make_to_size(target: Target, bits: float, **options: Any) -> Making:
         else:
             low = middle
     return best
-
-
-def _largest(target: Target) -> float:
-    arrays = [part for layer in target.weights.values() for part in (layer.weight, layer.bias) if part is not None]
-    return max(float(np.abs(part).max()) for part in arrays)
 
 
 def _size(making: Making) -> int:

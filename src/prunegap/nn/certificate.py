@@ -10,6 +10,8 @@ and each of the pairs bounds the other. ReLU and pooling are 1-Lipschitz. All of
 rounded up past its own error, so the claim is about the exact functions of real numbers; a run in float32 adds its
 roundings. Where the input has one sign, the residual is linear and its part at the middle of [low, high] is exact:
 errors that cancel there count for little.
+
+The whole network is also followed as one (difference.py), and the tighter bound is claimed.
 """
 
 from __future__ import annotations
@@ -25,14 +27,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from prunegap.model.errors import BadInputError
-from prunegap.nn.graph import INPUT, InputSet, Step
+from prunegap.nn.difference import Difference, TooLargeError
+from prunegap.nn.graph import INPUT, Step
+from prunegap.nn.input_set import InputSet
 from prunegap.nn.measure import Measurement
-from prunegap.nn.modules import fixed, linear_map
+from prunegap.nn.modules import fixed, linear_map, padded
 from prunegap.nn.norms import gamma, layer_norm_upper, upward
 from prunegap.nn.target import LayerWeights, Target
 from prunegap.nn.ticket import Collapsed, NetworkTicket
 
 Floats = NDArray[np.float64]
+
+MOST_WEIGHTS = 2_000_000
+"""Larger networks are only bounded layer by layer, so that memory stays that of a layer."""
 
 
 @dataclass(frozen=True)
@@ -102,15 +109,49 @@ def certify_network(ticket: NetworkTicket, target: Target) -> NetworkCertificate
     for step in ticket.graph.steps:
         before = [bounds[name] for name in step.inputs]
         if step.is_layer:
-            residual = _Residual(target.weights[step.name], ticket.layers[step.name].collapsed())
-            weight_norm = layer_norm_upper(step, target.weights[step.name].weight)
+            weights = target.weights[step.name]
+            residual = _Residual(weights, ticket.layers[step.name].collapsed())
+            weight_norm = layer_norm_upper(step, weights.weight)
             residual_norm = residual.norm(step)
             layers.append(LayerCertificate(step.name, residual.greatest, residual_norm, weight_norm))
-            bounds[step.name] = _through_layer(step, before[0], target.weights[step.name], residual, layers[-1])
+            bounds[step.name] = _through_layer(step, before[0], weights, residual, layers[-1])
         else:
             bounds[step.name] = _tightened(_through_fixed(step, before))
     last = bounds[ticket.graph.steps[-1].name]
-    return NetworkCertificate(ticket.inputs, tuple(layers), float(last.gap.max()), last.drift)
+    entry, drift = _followed(ticket, target)
+    entry, drift = min(float(last.gap.max()), entry), min(last.drift, drift)
+    return NetworkCertificate(ticket.inputs, tuple(layers), in_digits(entry), in_digits(drift))
+
+
+def in_digits(bound: float) -> float:
+    """Return a bound rounded up to five digits: another machine's last bits prove the same number again."""
+    digits = float(f"{bound:.4e}")
+    return digits if digits >= bound else float(f"{bound * (1.0 + 5e-5):.4e}")
+
+
+def followed(ticket: NetworkTicket, target: Target, *, spectral: bool) -> Difference:
+    """Return the difference of both networks, to be bounded over sets; raises TooLargeError for a large network."""
+    if target.weight_count > MOST_WEIGHTS:
+        raise TooLargeError
+    paths = {name: layer.collapsed() for name, layer in ticket.layers.items()}
+    return Difference(ticket.graph, {name: target.weights[name] for name in paths}, paths, spectral=spectral)
+
+
+def _followed(ticket: NetworkTicket, target: Target) -> tuple[float, float]:
+    """Return bounds on every output's error and on the norm of all, infinite where the network is too large."""
+    low, high = ticket.inputs.ends(ticket.graph.input_shape)
+    length = ticket.inputs.radius if ticket.inputs.kind == "ball" else math.inf
+    try:
+        return followed(ticket, target, spectral=True).bound(*around(low, high), length)
+    except TooLargeError:
+        return math.inf, math.inf
+
+
+def around(low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+    """Return a centre, and a reach around it that covers low to high in spite of rounding."""
+    centre = low / 2.0 + high / 2.0
+    reach = torch.maximum(high - centre, centre - low)
+    return centre, torch.where(reach > 0.0, reach.nextafter(torch.tensor(math.inf, dtype=torch.float64)), 0.0)
 
 
 def with_claim(ticket: NetworkTicket, target: Target, measurement: Measurement | None = None) -> NetworkTicket:
@@ -139,11 +180,10 @@ def verify_claim(ticket: NetworkTicket, target: Target) -> NetworkCertificate:
 
 
 def _first_bounds(inputs: InputSet, shape: tuple[int, ...]) -> _Bounds:
-    zeros = torch.zeros(1, *shape, dtype=torch.float64)
-    if inputs.kind == "box":
-        length = upward(max(abs(inputs.low), abs(inputs.high)) * math.sqrt(zeros.numel()), 4)
-        return _Bounds(zeros + inputs.low, zeros + inputs.high, zeros, length, 0.0)
-    return _Bounds(zeros - inputs.radius, zeros + inputs.radius, zeros, inputs.radius, 0.0)
+    low, high = inputs.ends(shape)
+    size = torch.maximum(low.abs(), high.abs())
+    length = inputs.radius if inputs.kind == "ball" else upward(float(size.square().sum().sqrt()), size.numel() + 4)
+    return _Bounds(low, high, torch.zeros_like(low), length, 0.0)
 
 
 class _Residual:
@@ -155,6 +195,8 @@ class _Residual:
         negative = paths.negative
         self.negative = None if negative is None else _distance(weights.weight, -negative)
         self.bias = None if weights.bias is None or paths.bias is None else _distance(weights.bias, paths.bias)
+        if self.bias is not None and weights.bias_error is not None:
+            self.bias = (self.bias + weights.bias_error) * (1.0 + 2.0**-50)
         self.signed = [weights.weight - paths.positive]
         if negative is not None:
             self.signed.append(negative + weights.weight)
@@ -217,6 +259,10 @@ def _through_layer(
 def _through_fixed(step: Step, before: list[_Bounds]) -> _Bounds:
     """Return the bounds behind a step without weights, all of which are monotone and 1-Lipschitz, or sums."""
     one = before[0]
+    if step.kind == "shift":
+        low, high = fixed(step, [one.low]), fixed(step, [one.high])
+        rounded = (low.abs() + high.abs() + one.size.max()) * 2.0**-51
+        return _Bounds(low - rounded, high + rounded, padded(step, one.gap), math.inf, one.drift)
     low, high = (
         fixed(step, [getattr(bounds, side) for bounds in before]).nextafter(torch.tensor(towards))
         for side, towards in (("low", -math.inf), ("high", math.inf))

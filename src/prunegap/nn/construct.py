@@ -28,7 +28,8 @@ from prunegap.model.errors import BadInputError
 from prunegap.model.outcome import Status
 from prunegap.model.problem import checked_epsilon
 from prunegap.nn.device import find_device
-from prunegap.nn.graph import InputSet, Step
+from prunegap.nn.graph import Step
+from prunegap.nn.input_set import InputSet
 from prunegap.nn.smallest_gpu import Questions, subsets_on_device
 from prunegap.nn.source import MAX_CONSTANTS, UNIT, Candidates, SourceLayer
 from prunegap.nn.target import LayerWeights, Target

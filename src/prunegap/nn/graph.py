@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prunegap.model.errors import BadInputError
+from prunegap.nn.input_set import InputSet
 
 INPUT = "input"
-FIXED = ("relu", "maxpool", "avgpool", "adaptiveavgpool", "flatten", "add")
+FIXED = ("shift", "relu", "maxpool", "avgpool", "adaptiveavgpool", "flatten", "add")
 KEEPS_SIGN = ("maxpool", "avgpool", "adaptiveavgpool", "flatten", "add")
 
 
@@ -67,7 +68,10 @@ class LayerShape:
 
 @dataclass(frozen=True)
 class Step:
-    """One operation: `options` hold integers and lists of integers only, so that they survive JSON."""
+    """One operation: `options` hold numbers and lists of numbers only, so that they survive JSON.
+
+    A `shift` pads the network's input by `padding` zeros and then adds by[c] to channel c, padding included.
+    """
 
     name: str
     kind: str
@@ -94,46 +98,6 @@ class Step:
 
 
 @dataclass(frozen=True)
-class InputSet:
-    """The inputs that a certificate speaks of: the box [low, high]^n, or the ball ||x||_2 <= radius.
-
-    Raises BadInputError for an empty or infinite set.
-    """
-
-    kind: str = "box"
-    low: float = 0.0
-    high: float = 1.0
-    radius: float = 1.0
-
-    def __post_init__(self) -> None:
-        bounds = (self.low, self.high) if self.kind == "box" else (0.0, self.radius)
-        if self.kind not in ("box", "ball") or not all(map(math.isfinite, bounds)) or bounds[0] >= bounds[1]:
-            raise BadInputError(f"input set {self}", "must be box:LOW:HIGH or ball:RADIUS", "use --inputs box:0:1")
-
-    @classmethod
-    def parse(cls, text: str) -> InputSet:
-        """Return the set called box:LOW:HIGH or ball:RADIUS; raises BadInputError for any other text."""
-        kind, *numbers = text.split(":")
-        try:
-            values = [float(number) for number in numbers]
-            if kind == "box" and len(values) == 2:
-                return cls("box", low=values[0], high=values[1])
-            if kind == "ball" and len(values) == 1:
-                return cls("ball", radius=values[0])
-        except ValueError:
-            pass
-        raise BadInputError(f"input set {text!r}", "must be box:LOW:HIGH or ball:RADIUS", "use --inputs box:0:1")
-
-    def __str__(self) -> str:
-        return f"box:{self.low:g}:{self.high:g}" if self.kind == "box" else f"ball:{self.radius:g}"
-
-    @property
-    def non_negative(self) -> bool:
-        """Whether no input has a negative entry."""
-        return self.kind == "box" and self.low >= 0.0
-
-
-@dataclass(frozen=True)
 class Graph:
     """The steps of a network in the order in which they can be run; the last one is the output.
 
@@ -150,6 +114,10 @@ class Graph:
                 raise BadInputError(f"step {step.name}", f"is of unknown kind {step.kind!r}", "update prunegap")
             if step.name in known or not set(step.inputs) <= known or len(step.inputs) != 1 + (step.kind == "add"):
                 raise BadInputError(f"step {step.name}", "has a wrong name or wrong inputs", "make the ticket anew")
+            if step.kind == "shift" and step.inputs != (INPUT,):
+                raise BadInputError(
+                    f"step {step.name}", "shifts something else than the input", "make the ticket anew"
+                )
             known.add(step.name)
         if not any(step.is_layer for step in self.steps):
             raise BadInputError("a network without layers", "has nothing to prune", "give Linear or Conv2d layers")
@@ -164,7 +132,10 @@ class Graph:
         non_negative = {INPUT: inputs.non_negative}
         for step in self.steps:
             before = all(non_negative[name] for name in step.inputs)
-            non_negative[step.name] = step.kind == "relu" or (step.kind in KEEPS_SIGN and before)
+            shifted = step.kind == "shift" and inputs.non_negative_after(
+                step.options["by"], any(step.options["padding"])
+            )
+            non_negative[step.name] = step.kind == "relu" or shifted or (step.kind in KEEPS_SIGN and before)
         return {step.name: non_negative[step.inputs[0]] for step in self.layers}
 
     def as_object(self) -> dict[str, Any]:

@@ -11,7 +11,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from prunegap.model.errors import BadInputError
-from prunegap.nn.graph import Graph, InputSet
+from prunegap.nn.graph import Graph
+from prunegap.nn.input_set import InputSet
 from prunegap.nn.modules import dense
 from prunegap.nn.target import Target
 from prunegap.nn.ticket import NetworkTicket, collapsed_module
@@ -89,9 +90,9 @@ def checked_inputs(inputs: ArrayLike, graph: Graph, allowed: InputSet) -> torch.
         )
     data = torch.as_tensor(np.ascontiguousarray(array)).reshape(array.shape[0], *graph.input_shape)
     if allowed.kind == "box":
-        low, high = float(data.min()), float(data.max())
-        inside = allowed.low <= low and high <= allowed.high
-        found = f"entries from {low:g} to {high:g}"
+        low, high = allowed.ends(graph.input_shape)
+        inside = all(bool(((low <= part) & (part <= high)).all()) for part in torch.split(data, BATCH))
+        found = f"entries from {float(data.min()):g} to {float(data.max()):g}"
     else:
         longest = float(data.double().flatten(1).norm(dim=1).max())
         inside, found = longest <= allowed.radius * (1.0 + 1e-6), f"an input of norm {longest:g}"

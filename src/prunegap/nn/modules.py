@@ -49,12 +49,21 @@ def fixed(step: Step, inputs: list[Tensor]) -> Tensor:
         return torch.relu(x)
     if step.kind == "add":
         return x + inputs[1]
+    if step.kind == "shift":
+        by = torch.tensor(options["by"], dtype=x.dtype).reshape(-1, *[1] * (x.ndim - 2))
+        return padded(step, x) + by
     if step.kind == "flatten":
         return torch.flatten(x, 1)
     if step.kind == "adaptiveavgpool":
         return functional.adaptive_avg_pool2d(x, options["size"])
     pool = functional.max_pool2d if step.kind == "maxpool" else functional.avg_pool2d
     return pool(x, options["size"], options["stride"], options["padding"])
+
+
+def padded(step: Step, x: Tensor) -> Tensor:
+    """Return x with the zeros of a `shift` around it."""
+    rows, columns = step.options["padding"]
+    return functional.pad(x, (columns, columns, rows, rows)) if rows or columns else x
 
 
 def linear_map(step: Step, x: Tensor, weight: Tensor) -> Tensor:

@@ -36,8 +36,11 @@ def frobenius_upper(matrix: Floats) -> float:
     return upward(float(np.sqrt(np.square(matrix).sum())), matrix.size + 2)
 
 
-def spectral_upper(matrix: Floats) -> float:
-    """Return an upper bound on ||W||_2 for a finite matrix, within about 1 % for a thousand rows; 0 for W = 0."""
+def spectral_upper(matrix: Floats, squarings: int = SQUARINGS) -> float:
+    """Return an upper bound on ||W||_2 for a finite matrix, within about 1 % for a thousand rows; 0 for W = 0.
+
+    With fewer `squarings` it is within rank^(1 / 2^(squarings + 2)).
+    """
     rows = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
     frobenius = frobenius_upper(rows)
     if frobenius == 0.0:
@@ -51,7 +54,7 @@ def spectral_upper(matrix: Floats) -> float:
     power = scaled @ scaled.T
     error = gamma(rows.shape[1]) * frobenius_upper(scaled) ** 2
     exponent = 0.0
-    for k in range(SQUARINGS + 1):
+    for k in range(squarings + 1):
         size = frobenius_upper(power) + error
         log_norm = (math.log2(size) + exponent) / 2 ** (k + 1) + shift
         best = min(best, 2.0 ** (log_norm + 1e-12 * (1.0 + abs(log_norm))))
@@ -61,6 +64,71 @@ def spectral_upper(matrix: Floats) -> float:
         error = upward(2.0 * size * error + error * error + gamma(power.shape[0]) * size * size, 4)
         power, exponent = power @ power, 2.0 * exponent
     return best
+
+
+def box_to_l2_upper(matrix: Floats, reach: Floats) -> float:
+    """Return an upper bound on ||B t||_2 over all |t_j| <= reach_j, at best within sqrt(pi / 2).
+
+    For any weights m_j > 0 it is at most ||B diag(m)^(-1/2)||_2 sqrt(sum_j m_j reach_j^2); good ones come from the
+    semidefinite relaxation (Nesterov 1998), approached by a few steps on its factors. They need not be exact.
+    """
+    scaled, columns = _nonzero(matrix * reach)
+    if not columns.size:
+        return 0.0
+    factors = _factors(scaled.shape[1])
+    for _ in range(STEPS):
+        factors, weights = _unit_rows(scaled.T @ (scaled @ factors))
+    weights = np.maximum(weights, 1e-4 * weights.max())
+    return _weighted_norm(scaled, None, weights) * _root_sum(weights)
+
+
+def box_to_l1_upper(matrix: Floats, reach: Floats) -> float:
+    """Return an upper bound on ||B t||_1 over all |t_j| <= reach_j, at best within 1.79.
+
+    For any weights l_i, m_j > 0 it is at most ||diag(l)^(-1/2) B diag(m)^(-1/2)||_2 sqrt(sum_i l_i sum_j m_j
+    reach_j^2) (Grothendieck's inequality; Alon, Naor 2006); the weights are found as above.
+    """
+    scaled, columns = _nonzero(matrix * reach)
+    scaled, rows = _nonzero(scaled.T)
+    if not columns.size or not rows.size:
+        return 0.0
+    scaled, factors = np.ascontiguousarray(scaled.T), _factors(columns.size)
+    for _ in range(STEPS):
+        others, left = _unit_rows(scaled @ factors)
+        factors, right = _unit_rows(scaled.T @ others)
+    left, right = np.maximum(left, 1e-4 * left.max()), np.maximum(right, 1e-4 * right.max())
+    return _weighted_norm(scaled, left, right) * _root_sum(left) * _root_sum(right)
+
+
+STEPS, FACTORS, FEWER_SQUARINGS = 10, 6, 5
+
+
+def _nonzero(matrix: Floats) -> tuple[Floats, NDArray[np.int64]]:
+    """Return the columns of a matrix that are not zero, and which they are."""
+    columns = np.flatnonzero(np.abs(matrix).max(axis=0, initial=0.0) > 0.0)
+    return matrix[:, columns], columns
+
+
+def _factors(count: int) -> Floats:
+    return _unit_rows(np.random.default_rng(0).normal(size=(count, FACTORS)))[0]
+
+
+def _unit_rows(rows: Floats) -> tuple[Floats, Floats]:
+    lengths = np.linalg.norm(rows, axis=1)
+    return rows / np.maximum(lengths, 1e-300)[:, None], lengths
+
+
+def _weighted_norm(matrix: Floats, left: Floats | None, right: Floats) -> float:
+    """Return an upper bound on the norm of diag(left)^(-1/2) B diag(right)^(-1/2), the roundings of B included."""
+    weighted = matrix / np.sqrt(right)
+    if left is not None:
+        weighted = weighted / np.sqrt(left)[:, None]
+    # B was rounded once, the weights four times and the two quotients once each.
+    return upward(spectral_upper(weighted, FEWER_SQUARINGS) + 2.0**-49 * frobenius_upper(weighted), 4)
+
+
+def _root_sum(weights: Floats) -> float:
+    return upward(math.sqrt(upward(float(weights.sum()), weights.size)), 4)
 
 
 def layer_norm_upper(step: Step, weight: Floats) -> float:

@@ -24,7 +24,7 @@ from prunegap.model.outcome import Status
 from prunegap.nn.certificate import with_claim
 from prunegap.nn.construct import Making, make_ticket
 from prunegap.nn.edge_popup import Training, learn_masks
-from prunegap.nn.graph import InputSet
+from prunegap.nn.input_set import InputSet
 from prunegap.nn.measure import checked_inputs
 from prunegap.nn.modules import dense
 from prunegap.nn.neuron_ticket import Fit, select_neurons
@@ -181,9 +181,8 @@ def finest_ticket(target: Target, width: int, seed: int, inputs: InputSet) -> Ma
 
     Paths cost nothing (price 0): at equal width the nearest ticket is wanted, not the sparsest.
     """
-    parts = [part for layer in target.weights.values() for part in (layer.weight, layer.bias) if part is not None]
     # An eighth of epsilon is the least that a layer gets: at 8 every weight may be left out.
-    high = 8.0 * max(float(np.abs(part).max()) for part in parts) * (1.0 + 2.0**-20)
+    high = 8.0 * target.largest * (1.0 + 2.0**-20)
     best, low = make_ticket(target, high, seed, width=width, inputs=inputs, price=0.0), high * 2.0**-16
     for _ in range(HALVINGS if best.ticket is not None else 0):
         middle = math.sqrt(low * high)

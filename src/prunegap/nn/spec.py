@@ -12,7 +12,8 @@ before it. `save:a` gives a name to the value so far, `from:a` goes on from it, 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 
 from prunegap.model.errors import BadInputError
 from prunegap.nn.graph import INPUT, Graph, Step
-from prunegap.nn.target import LayerWeights, Target, checked_weights
+from prunegap.nn.target import LayerWeights, LazyWeights, Target, checked_weights
 from prunegap.nn.trace import check_runs, folded
 
 _WORD = re.compile(r"([\w.:/-]+?)(?:\(([^()]*)\))?$")
@@ -33,10 +34,9 @@ def read_target(path: Path | str, spec: str, input_shape: Sequence[int]) -> Targ
     missing or of another shape, and NaN.
     """
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
 
     try:
-        state = load_file(str(path))
+        state = _State(path)
     except (OSError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise BadInputError(
@@ -45,7 +45,34 @@ def read_target(path: Path | str, spec: str, input_shape: Sequence[int]) -> Targ
     return target_of(state, spec, input_shape)
 
 
-def target_of(state: dict[str, Tensor], spec: str, input_shape: Sequence[int]) -> Target:
+class _State(Mapping[str, Tensor]):
+    """The tensors of a safetensors file; each is read when it is asked for."""
+
+    def __init__(self, path: Path | str) -> None:
+        self._path = str(path)
+        with self._open() as file:
+            self._names = frozenset(file.keys())
+
+    def _open(self) -> Any:
+        from safetensors import safe_open
+
+        return safe_open(self._path, framework="pt")
+
+    def __getitem__(self, name: str) -> Tensor:
+        if name not in self._names:
+            raise KeyError(name)
+        with self._open() as file:
+            tensor: Tensor = file.get_tensor(name)
+        return tensor
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+def target_of(state: Mapping[str, Tensor], spec: str, input_shape: Sequence[int]) -> Target:
     """As `read_target`, for a state that is at hand."""
     wiring = _Wiring(state)
     words = re.findall(r"\S+?\([^()]*\)|\S+", spec)
@@ -58,12 +85,12 @@ def target_of(state: dict[str, Tensor], spec: str, input_shape: Sequence[int]) -
             _remedy(state),
         )
     graph = Graph(tuple(int(size) for size in input_shape), tuple(wiring.steps))
-    target = Target(graph, wiring.weights)
+    target = Target(graph, LazyWeights(wiring.weights))
     check_runs(target)
     return target
 
 
-def _remedy(state: dict[str, Tensor]) -> str:
+def _remedy(state: Mapping[str, Tensor]) -> str:
     layers = sorted(name.removesuffix(".weight") for name in state if name.endswith(".weight"))
     return f"the state has layers {' '.join(layers) or 'none'}; see docs/network-tickets.md"
 
@@ -71,10 +98,10 @@ def _remedy(state: dict[str, Tensor]) -> str:
 class _Wiring:
     """Takes the words of a spec one by one and collects steps, weights and refusals."""
 
-    def __init__(self, state: dict[str, Tensor]) -> None:
+    def __init__(self, state: Mapping[str, Tensor]) -> None:
         self.state = state
         self.steps: list[Step] = []
-        self.weights: dict[str, LayerWeights] = {}
+        self.weights: dict[str, Callable[[], LayerWeights]] = {}
         self.refused: list[str] = []
         self.saved: dict[str, str] = {}
         self.here = INPUT
@@ -115,10 +142,13 @@ class _Wiring:
                 options[option] = _pair(given.pop(option, [default]))
         if given:
             raise ValueError(f"takes no {min(given)}")
-        arrays = [None if part is None else part.double().numpy() for part in (weight, bias)]
-        assert arrays[0] is not None
-        self.weights[name] = checked_weights(name, arrays[0], arrays[1])
+        self._weigh(name, partial(_read, self.state, name))
         self._add(name, "linear" if weight.ndim == 2 else "conv2d", [self.here], **options)
+
+    def _weigh(self, name: str, read: Callable[[], LayerWeights]) -> None:
+        """Take note of how to read a layer, once it is known that it can be read."""
+        read()
+        self.weights[name] = read
 
     def _fold(self, name: str, options: dict[str, list[Any]]) -> None:
         place = next((k for k, step in enumerate(self.steps) if step.name == self.here), None)
@@ -128,7 +158,8 @@ class _Wiring:
         norm = nn.BatchNorm2d(parts["running_mean"].shape[0], eps=float(options.get("eps", [1e-5])[0]))
         norm.load_state_dict(parts, strict=False)
         step = self.steps[place]
-        self.weights[step.name] = folded(step.name, self.weights[step.name], norm)
+        before = self.weights[step.name]
+        self._weigh(step.name, lambda: folded(step.name, before(), norm))
         self.steps[place] = Step(step.name, step.kind, step.inputs, {**step.options, "bias": True})
 
     def _save(self, name: str, options: dict[str, list[Any]]) -> None:
@@ -139,6 +170,14 @@ class _Wiring:
 
     def _sum(self, name: str, options: dict[str, list[Any]]) -> None:
         self._add(f"add{len(self.steps)}", "add", [self.here, self.saved[name]])
+
+
+def _read(state: Mapping[str, Tensor], name: str) -> LayerWeights:
+    parts = (state[f"{name}.weight"], state.get(f"{name}.bias"))
+    # float64 holds every narrower type, and numpy knows no bfloat16.
+    weight, bias = (None if part is None else part.double().numpy() for part in parts)
+    assert weight is not None
+    return checked_weights(name, weight, bias)
 
 
 _VERBS: dict[str, Callable[[_Wiring, str, dict[str, list[Any]]], None]] = {

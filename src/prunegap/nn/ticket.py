@@ -20,7 +20,8 @@ from prunegap.kernels.mask_code import STATE, begin_decoding, decode, fresh_coun
 from prunegap.kernels.philox import BITS
 from prunegap.kernels.smallest import summed
 from prunegap.model.errors import BadInputError
-from prunegap.nn.graph import Graph, InputSet, Step
+from prunegap.nn.graph import Graph, Step
+from prunegap.nn.input_set import InputSet
 from prunegap.nn.modules import GraphModule, MaskedLayer, SidedLayer
 from prunegap.nn.source import UNIT, Candidates, SourceLayer
 

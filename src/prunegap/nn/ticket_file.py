@@ -17,7 +17,8 @@ import torch
 from numpy.typing import NDArray
 
 from prunegap.model.errors import BadInputError
-from prunegap.nn.graph import Graph, InputSet
+from prunegap.nn.graph import Graph
+from prunegap.nn.input_set import InputSet
 from prunegap.nn.modules import GraphModule
 from prunegap.nn.source import STREAM, SourceLayer
 from prunegap.nn.ticket import NetworkTicket, TicketLayer, collapsed_module, masked_module

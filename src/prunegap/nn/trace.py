@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from prunegap.model.errors import BadInputError
 from prunegap.nn.graph import INPUT, Graph, Step
+from prunegap.nn.modules import fixed, linear_map
 from prunegap.nn.target import LayerWeights, Target, checked_weights
 
 NOTHING = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
@@ -66,12 +67,17 @@ def folded(name: str, layer: LayerWeights, norm: nn.BatchNorm1d | nn.BatchNorm2d
 
 
 def check_runs(target: Target) -> None:
-    """Run the target's graph on one input of zeros; raises BadInputError if the shapes do not fit."""
-    from prunegap.nn.modules import dense
-
+    """Follow shapes through the target's graph, without weights; raises BadInputError if they do not fit."""
+    values = {INPUT: torch.empty(1, *target.graph.input_shape, device="meta")}
     try:
-        with torch.no_grad():
-            dense(target)(torch.zeros(1, *target.graph.input_shape, dtype=torch.float64))
+        for step in target.graph.steps:
+            before = [values[name] for name in step.inputs]
+            if step.is_layer:
+                shape = step.shape
+                size = (shape.outputs, shape.inputs // shape.groups, *shape.kernel)
+                values[step.name] = linear_map(step, before[0], torch.empty(size, device="meta"))
+            else:
+                values[step.name] = fixed(step, before)
     except RuntimeError as error:
         text = str(error).splitlines()[0]
         raise BadInputError(
