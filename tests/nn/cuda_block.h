@@ -1,16 +1,16 @@
 // A block of CUDA threads on an ordinary processor: each thread is a coroutine that runs until the next barrier.
 //
-// Which thread runs next is drawn at random after every wait: a shuffle waits for the threads of its warp, a barrier for
-// those of the block, and nothing else orders them. So a missing barrier shows as a wrong result, and threads that
-// wait for each other in vain end the program. Before each block shared memory is filled with NaN: what is read must
-// have been written. A file that includes this and then kernels gets `launch`, whose arguments are cuLaunchKernel's.
+// A shuffle waits for the threads of its warp, a barrier for those of the block, and nothing else orders them. Which
+// thread runs next is drawn at random, unfairly, so that some warps are far ahead of others: a missing barrier shows
+// as a wrong result. Threads that wait for each other in vain are an error. Before each block shared memory is filled
+// with NaN: what is read must have been written. A file that includes this and then kernels gets `launch`, whose arguments are cuLaunchKernel's.
 #include <algorithm>
 #include <cmath>
 #include <csetjmp>
-#include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <random>
+#include <stdexcept>
 #include <utility>
 #include <ucontext.h>
 #include <vector>
@@ -72,12 +72,20 @@ inline bool released(int first, int last, State state, std::vector<int>& runnabl
     return any;
 }
 
+// Orders warps, and the threads of each, differently for every `turn`.
+inline std::pair<unsigned, unsigned> key(unsigned thread, unsigned turn) {
+    return {(thread / 32 + 1) * 2654435761u ^ turn, (thread + 1) * 2246822519u ^ turn};
+}
+
 inline void run_block(int count) {
     std::vector<int> runnable(count);
     for (int i = 0; i < count; i++) runnable[i] = i;
     do {
+        unsigned turn = random();
+        std::sort(runnable.begin(), runnable.end(), [=](int a, int b) { return key(a, turn) < key(b, turn); });
         while (!runnable.empty()) {
-            std::swap(runnable[random() % runnable.size()], runnable.back());
+            // The last ones are those of the warp that ran just before: in every other turn it goes on as far as it can.
+            if (turn % 2) std::swap(runnable[random() % runnable.size()], runnable.back());
             int thread = runnable.back(), warp = thread / 32 * 32;
             runnable.pop_back();
             go_on(thread);
@@ -87,7 +95,7 @@ inline void run_block(int count) {
         at_barrier();
     } while (released(0, count, in_block, runnable));
     for (Thread& thread : threads) {
-        if (thread.state != done) abort();
+        if (thread.state != done) throw std::logic_error("threads wait for each other in vain");
     }
 }
 

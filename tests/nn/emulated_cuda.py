@@ -34,7 +34,8 @@ class EmulatedProgram:
         lines += ['#include "cuda_block.h"', f'#include "{source}"']
         lines.append('extern "C" int launch(const char* name, int blocks, int threads, void** arguments) {')
         lines += [
-            f'if (!strcmp(name, "{name}")) {{ block::launch({name}, blocks, threads, arguments); return 0; }}'
+            f'try {{ if (!strcmp(name, "{name}")) return block::launch({name}, blocks, threads, arguments), 0; }}\n'
+            "catch (const std::logic_error&) { return 2; }"
             for name in kernels
         ]
         lines.append("return 1; }")
@@ -53,4 +54,5 @@ class EmulatedProgram:
         for name, value in self.values.items():
             ctypes.c_int.in_dll(self._library, name).value = value
         pointers, _alive = packed(arguments)
-        assert self._library.launch(kernel.encode(), blocks, threads, pointers) == 0
+        status = self._library.launch(kernel.encode(), blocks, threads, pointers)
+        assert status == 0, ("", "no such kernel", "threads wait for each other in vain")[status]
