@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice, pairwise
 
@@ -38,11 +38,13 @@ from prunegap.nn.tolerance import Share, tolerances
 
 Floats = NDArray[np.float64]
 Masks = NDArray[np.int64]
+Place = tuple[int, int]
+"""A side of an input, 1 or -1, and the input."""
 Progress = Callable[[str, int, int], None]
 """Called with a layer's name, weights done so far in the whole network, and all weights."""
 
-CHUNK = 64
-"""Inputs whose candidates are held at a time."""
+CHUNK = 32
+"""Inputs whose candidates are found at a time, while those of as many are coded."""
 LEAST_SHARE = 128
 """Weights that are worth a thread."""
 SAMPLE = 24
@@ -273,27 +275,58 @@ def _alone(goals: _Goals, source: SourceLayer, block: int) -> Masks:
     return goals.masks(source, 1, block, source.candidates(block, 1), goals.carried(), _Share(None, 1))
 
 
+class _Finder:
+    """Finds the masks of a layer, part after part of its inputs; what sums leave over is carried along."""
+
+    def __init__(
+        self, goals: _Goals, source: SourceLayer, pool: ThreadPoolExecutor, workers: int, device: torch.device
+    ) -> None:
+        self.goals, self.source, self.pool, self.device = goals, source, pool, device
+        self.share = _Share(pool, workers)
+        self.carried = {side: goals.carried() for side in goals.sides}
+        self.left = np.zeros(0) if goals.weights.bias is None else goals.weights.bias.copy()
+
+    def __call__(self, part: list[Place]) -> list[tuple[Candidates, Masks]]:
+        """Return the candidates and masks of every input and side of a part."""
+        drawn = list(self.pool.map(lambda place: self.source.candidates(place[1], place[0]), part))
+        found = {} if self.device.type == "cpu" else self._on_device(part, drawn)
+        return [
+            (candidates, found[place] if place in found else self._here(place, candidates))
+            for place, candidates in zip(part, drawn, strict=True)
+        ]
+
+    def _here(self, place: Place, candidates: Candidates) -> Masks:
+        side, block = place
+        if block >= self.goals.shape.inputs:
+            return self.goals.constant_masks(self.source, block, candidates, self.left)
+        return self.goals.masks(self.source, side, block, candidates, self.carried[side], self.share)
+
+    def _on_device(self, part: list[Place], drawn: list[Candidates]) -> dict[Place, Masks]:
+        """Return the masks of all inputs but the constant ones."""
+        found: dict[Place, Masks] = {}
+        for side, carried in self.carried.items():
+            mine = [k for k, place in enumerate(part) if place[0] == side and place[1] < self.goals.shape.inputs]
+            if mine:
+                blocks = [part[k][1] for k in mine]
+                asked = [self.goals.asked(self.source, side, block) for block in blocks]
+                columns = [np.array(column) for column in zip(*asked, strict=True)]
+                questions = Questions(self.goals.shape, blocks, [drawn[k] for k in mine], *columns)
+                masks = subsets_on_device(questions, carried, self.device, self.pool)
+                found |= {part[k]: row for k, row in zip(mine, masks, strict=True)}
+        return found
+
+
 def _cut(
     goals: _Goals, source: SourceLayer, workers: int, device: torch.device, report: _Report
 ) -> TicketLayer | Impossible:
-    """Return the coded masks of a layer at one width and scale."""
+    """Return the coded masks of a layer at one width and scale; a part is coded while the next one is found."""
     layer = TicketLayer(source, goals.sides, b"")
     writer, above = _Writer(), np.zeros(0, dtype=np.int64)
-    carried = {side: goals.carried() for side in goals.sides}
-    left = np.zeros(0) if goals.weights.bias is None else goals.weights.bias.copy()
     missing, of, first, done = 0, 0, (0, 0, 0), 0
-    with ThreadPoolExecutor(workers) as pool:
-        share = _Share(pool, workers)
-        for part in _chunks(layer.order()):
-            drawn = list(pool.map(lambda place: source.candidates(place[1], place[0]), part))
-            found = _found_on_device(goals, source, part, drawn, carried, device, pool)
-            for (side, block), candidates in zip(part, drawn, strict=True):
-                if block >= goals.shape.inputs:
-                    masks = goals.constant_masks(source, block, candidates, left)
-                elif device.type == "cpu":
-                    masks = goals.masks(source, side, block, candidates, carried[side], share)
-                else:
-                    masks = found[side, block]
+    with ThreadPoolExecutor(workers) as pool, ThreadPoolExecutor(1) as ahead:
+        find = _Finder(goals, source, pool, workers, device)
+        for part, found in _one_ahead(ahead, find, _chunks(layer.order())):
+            for (side, block), (candidates, masks) in zip(part, found, strict=True):
                 absent = np.flatnonzero(masks < 0)
                 if absent.size and not missing:
                     first = (side, block, int(absent[0]))
@@ -308,29 +341,20 @@ def _cut(
     return TicketLayer(source, goals.sides, writer.finished())
 
 
-def _found_on_device(
-    goals: _Goals,
-    source: SourceLayer,
-    part: list[tuple[int, int]],
-    drawn: list[Candidates],
-    carried: dict[int, Floats],
-    device: torch.device,
-    pool: ThreadPoolExecutor,
-) -> dict[tuple[int, int], Masks]:
-    """Return the masks of all inputs of a part by (side, input), constants not among them; nothing on the CPU."""
-    found: dict[tuple[int, int], Masks] = {}
-    for side in carried if device.type != "cpu" else ():
-        mine = [k for k, (other, block) in enumerate(part) if other == side and block < goals.shape.inputs]
-        if mine:
-            blocks = [part[k][1] for k in mine]
-            asked = [np.array(column) for column in zip(*(goals.asked(source, side, b) for b in blocks), strict=True)]
-            questions = Questions(goals.shape, blocks, [drawn[k] for k in mine], *asked)
-            masks = subsets_on_device(questions, carried[side], device, pool)
-            found |= {(side, block): row for block, row in zip(blocks, masks, strict=True)}
-    return found
+def _one_ahead(
+    ahead: ThreadPoolExecutor, find: _Finder, parts: Iterator[list[Place]]
+) -> Iterator[tuple[list[Place], list[tuple[Candidates, Masks]]]]:
+    """Yield every part with what is found in it, while the next one is being found."""
+    waiting: tuple[list[Place], Future[list[tuple[Candidates, Masks]]]] | None = None
+    for part in parts:
+        before, waiting = waiting, (part, ahead.submit(find, part))
+        if before is not None:
+            yield before[0], before[1].result()
+    if waiting is not None:
+        yield waiting[0], waiting[1].result()
 
 
-def _chunks(order: Iterator[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
+def _chunks(order: Iterator[Place]) -> Iterator[list[Place]]:
     while part := list(islice(order, CHUNK)):
         yield part
 
