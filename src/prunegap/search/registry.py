@@ -16,23 +16,34 @@ from prunegap.search.planes import PlaneTickets
 from prunegap.search.portfolio import Portfolio
 from prunegap.search.program import ZeroOneProgram
 from prunegap.search.separable import SeparableSearch
+from prunegap.search.signs import SignClasses
 from prunegap.search.slices import InputSlices, slices_of
 from prunegap.search.sweep import PlaneSweep
 
 WIDE_TUBE = 0.04
 """Part of the target's norm: above it the tube hardly prunes the sweep, and the 0-1 program is quick."""
 
+FINE_TUBE = 0.004
+"""The same for weights: below it few rows of several weights can be in a ticket, and lists of single ones decide."""
+
 PROGRAM = ZeroOneProgram()
 SWEEP = PlaneSweep()
 SEPARABLE = SeparableSearch()
+SIGNS = SignClasses()
 # A few attempts cost milliseconds and settle the widths with room to spare, which are the hard ones for the program.
-PORTFOLIO = Portfolio("portfolio", (SeparableSearch(attempts=2), PROGRAM))
+PORTFOLIO = Portfolio("portfolio", (SeparableSearch(attempts=2), SIGNS, PROGRAM), (1.0, 0.5, 1.0))
 FRACTIONAL = FractionalBound()
 LOCAL = LocalSearch()
 
 
+def _is_fine(problem: Problem) -> bool:
+    return problem.epsilon <= FINE_TUBE * float(np.linalg.norm(problem.target))
+
+
 def exact(problem: Problem) -> Search:
-    """Return the exact search for a problem: the sweep in its reach, else the 0-1 program."""
+    """Return the exact search for a problem: lists of sign classes or the sweep in their reach, else the program."""
+    if _is_fine(problem) and SIGNS.refusal(problem) is None:
+        return SIGNS
     narrow = problem.epsilon <= WIDE_TUBE * float(np.linalg.norm(problem.target))
     return SWEEP if narrow and SWEEP.refusal(problem) is None else PROGRAM
 
@@ -49,6 +60,14 @@ MIXED = Portfolio(
     "mixed",
     (SLICES, SeparableSearch(attempts=2), LocalSearch(restarts=4), PROGRAM, SEPARABLE, LOCAL),
     (0.2, 0.3, 0.3, 0.7, 0.5, 1.0),
+    scout=SEPARABLE,
+)
+# At small epsilon single weights decide: proofs and, at d = 3 and 4, the narrowest ticket itself.
+TRIPLES = InputSlices(exact, 3)
+FINE = Portfolio(
+    "fine",
+    (SLICES, SeparableSearch(attempts=3), SIGNS, TRIPLES, SEPARABLE),
+    (0.25, 0.4, 0.5, 0.7, 1.0),
     scout=SEPARABLE,
 )
 # Two planes, each met on its whole circle, make tickets of blocks at any epsilon; at wide ones local search is ahead.
@@ -84,6 +103,8 @@ SEARCHES: dict[str, Search] = {
     PLANES.name: PLANES,
     BLOCK_SCOUT.name: BLOCK_SCOUT,
     MIXED.name: MIXED,
+    SIGNS.name: SIGNS,
+    FINE.name: FINE,
     SLICED.name: SLICED,
     SWEPT.name: SWEPT,
 }
@@ -104,4 +125,6 @@ def choose(problem: Problem) -> Search:
         return PORTFOLIO
     if SEPARABLE.refusal(problem) is not None:
         return SWEPT if any(exact(part) is SWEEP for part in slices_of(problem)) else SLICED
-    return MIXED if problem.dimension <= MOST_MIXED else SEPARABLE
+    if problem.dimension > MOST_MIXED:
+        return SEPARABLE
+    return FINE if _is_fine(problem) else MIXED

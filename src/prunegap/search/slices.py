@@ -28,17 +28,17 @@ PATIENCE = 2.0
 """An undecided slice is asked again where there is so much more time than the last time."""
 
 
-def slices_of(problem: Problem) -> list[Problem]:
+def slices_of(problem: Problem, size: int = 2) -> list[Problem]:
     """Return the questions on the slices that say the most, those with the longest part of the target first.
 
-    block:k gives one for each block of at least two inputs; weight and N:M one for each pair of inputs. Slices on
+    block:k gives one for each block of at least two inputs; weight and N:M one for each `size` inputs. Slices on
     which the target is at most epsilon long, where the empty ticket would do, are left out.
     """
     d, granularity = problem.dimension, problem.granularity
     if isinstance(granularity, Block):
         parts = [tuple(range(d)[block]) for block in granularity.blocks(d)]
     elif isinstance(granularity, Weight | NOfM):
-        parts = list(combinations(range(d), 2))
+        parts = list(combinations(range(d), size))
     else:
         parts = []
     lengths = {part: float(np.linalg.norm(problem.target[list(part)])) for part in parts if len(part) > 1}
@@ -94,24 +94,24 @@ class _Answer:
 class InputSlices(Search):
     """Proves that there is no ticket where there is none on some of the inputs; finds none itself.
 
-    `prover` gives the exact search for a slice. Answers are remembered, since a bracket asks about many widths of one
-    draw.
+    `prover` gives the exact search for a slice of `size` inputs (or one block). Answers are remembered, since a
+    bracket asks about many widths of one draw.
     """
 
     name: ClassVar[str] = "slices"
 
-    def __init__(self, prover: Callable[[Problem], Search]) -> None:
-        self.prover = prover
+    def __init__(self, prover: Callable[[Problem], Search], size: int = 2) -> None:
+        self.prover, self.size = prover, size
         self._answers: list[_Answer] = []
 
     def refusal(self, problem: Problem) -> str | None:
         """Return a reason unless some slice of the problem is handled by a prover."""
-        if any(self.prover(part).refusal(part) is None for part in slices_of(problem)):
+        if any(self.prover(part).refusal(part) is None for part in slices_of(problem, self.size)):
             return None
         return f"granularity {problem.granularity} at dimension {problem.dimension} has no slices to go by"
 
     def _search(self, problem: Problem, deadline: Deadline, inputs: Matrix | None) -> Finding:
-        width, parts = -1, slices_of(problem)
+        width, parts = -1, slices_of(problem, self.size)
         for k, part in enumerate(parts):
             width = max(width, self._proven(part, deadline.part(1.0 / (len(parts) - k))))
             if width >= problem.width:
