@@ -92,10 +92,11 @@ class DeviceProgram:
         options += [f"-D{name}={value}" for name, value in defines.items()]
         code = machine_code((Path(__file__).parent / source).read_text(), options, _nvrtc())
         self._driver = ctypes.CDLL("libcuda.so.1")
-        self._module = ctypes.c_void_p()
+        self._module, self._context = ctypes.c_void_p(), ctypes.c_void_p()
         with torch.cuda.device(device):
-            # A first tensor makes the context current that the module belongs to.
+            # A first tensor makes the context current that the module belongs to; other threads have to choose it.
             torch.zeros(1, device=device)
+            _done(self._driver.cuCtxGetCurrent(ctypes.byref(self._context)), "the CUDA driver")
             _done(self._driver.cuModuleLoadData(ctypes.byref(self._module), code), "the CUDA driver")
 
     def launch(self, kernel: str, blocks: int, threads: int, *arguments: Argument) -> None:
@@ -107,6 +108,7 @@ class DeviceProgram:
         _done(found, "the CUDA driver")
         pointers, _alive = packed(arguments)
         with torch.cuda.device(self._device):
+            _done(self._driver.cuCtxSetCurrent(self._context), "the CUDA driver")
             stream = ctypes.c_void_p(torch.cuda.current_stream(self._device).cuda_stream)
             grid = (blocks, 1, 1, threads, 1, 1)
             _done(self._driver.cuLaunchKernel(function, *grid, 0, stream, pointers, None), "the CUDA driver")
