@@ -19,7 +19,7 @@ from torch import nn
 
 from prunegap.model.errors import BadInputError
 from prunegap.model.granularity import Granularity
-from prunegap.trained.calibrate import Calibration, LayerMoments, evaluating, first_tensor, run
+from prunegap.trained.calibrate import Batch, Calibration, LayerMoments, evaluating, first_tensor, run
 from prunegap.trained.layer import layers, set_weight, weight_matrix
 from prunegap.trained.prune import shift_bias
 from prunegap.trained.prune_units import unit_problem
@@ -32,6 +32,9 @@ KEEPS = (0.75, 0.5, 0.3, 0.15, 0.05)
 STEPS = 100
 """Parts into which a layer's width is cut when the budget is spent."""
 LEAST = 1e-12
+LEAST_SAMPLES = 64
+LEAST_VALUES = 2048
+"""Samples, and numbers of output, on which the effect of pruning one layer is measured."""
 
 
 @dataclass(frozen=True)
@@ -150,12 +153,21 @@ def output_of(model: nn.Module, batch: Any) -> torch.Tensor:
 
 
 class OutputError:
-    """Mean squared difference of the outputs over their energy around the mean, on up to `most` batches."""
+    """Mean squared difference of the outputs over their energy around the mean.
 
-    def __init__(self, calibration: Calibration, most: int = 4) -> None:
-        self.batches = calibration.batches[:most]
+    On as many batches as hold LEAST_SAMPLES samples and LEAST_VALUES numbers of output.
+    """
+
+    def __init__(self, calibration: Calibration) -> None:
+        self.batches: list[Batch] = []
+        self.targets: list[torch.Tensor] = []
         with evaluating(calibration.model):
-            self.targets = [output_of(calibration.model, batch) for batch in self.batches]
+            for batch in calibration.batches:
+                self.batches.append(batch)
+                self.targets.append(output_of(calibration.model, batch))
+                samples = sum(len(target) for target in self.targets)
+                if samples >= LEAST_SAMPLES and samples * self.targets[0].shape[1] >= LEAST_VALUES:
+                    break
         together = torch.cat(self.targets)
         self.energy = float(((together - together.mean(0)) ** 2).sum()) or 1.0
 
