@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 import prunegap.nn.ticket_file as files
+import prunegap.nn.ticket_reader as reader
 from nn.small import SHAPE, made, residual_target
 from prunegap.model.errors import BadInputError
 from prunegap.nn import (
@@ -89,7 +90,7 @@ def forged(path: Path, **changes: object) -> None:
     ("changes", "named"),
     [
         ({"seed": 4}, "draws other numbers"), ({"stream": "mt19937"}, "mt19937"), ({"format": 9}, "format 9"),
-        ({"kind": "poem"}, "no network ticket"), ({"layers": []}, "malformed"), ({"graph": {}}, "malformed"),
+        ({"kind": "poem"}, "no network-ticket"), ({"layers": []}, "malformed"), ({"graph": {}}, "malformed"),
         ({"inputs": "box:0:1"}, "digest|fit"), ({"inputs": "sphere"}, "input set"), ({"seed": -1}, "seed"),
         ({"seed": "x"}, "malformed"), ({}, ""),
     ],
@@ -117,7 +118,7 @@ def test_forged_graphs_are_refused(cut: NetworkTicket, path: Path, option: str, 
 
 
 def test_another_generator_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "STREAM", "philox4x32")
+    monkeypatch.setattr(reader, "STREAM", "philox4x32")
     with pytest.raises(BadInputError, match="this version draws 'philox4x32'"):
         read_ticket(path)
 

@@ -56,6 +56,24 @@ def test_make_show_verify_load(state: Path, tmp_path: Path, capsys: pytest.Captu
     assert all((loaded[name] - wanted[name]).abs().max() <= 0.01 + 1e-7 for name in wanted)
 
 
+def test_normalised_images_and_proofs_near_them(
+    state: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, arrays = tmp_path / "t", load_file(tmp_path / "data")
+    save_file({"x": (arrays["x"] - 0.5) / 0.25, "y": arrays["y"]}, tmp_path / "normal")
+    given = ["--inputs", "pixels:0.5:0.25", "--data", tmp_path / "normal", "--near", 0.01, "--near-count", 3]
+    told = json.loads(said(capsys, "ticket", "make", state, *MADE, "--out", out, *given, "--json"))
+    assert told["layers"][0]["sides"] == 1
+    assert told["near"]["count"] == 3
+    assert told["near"]["output_error"] < told["certificate"]["output_error"]
+    again = ["ticket", "verify", out, "--target", state, "--spec", "a relu b", "--data", tmp_path / "normal"]
+    assert json.loads(said(capsys, *again, "--json"))["near"] == told["near"]
+    assert "proven within 0.01 of each of 3 inputs" in said(capsys, "ticket", "show", out)
+    both = json.loads(said(capsys, "ticket", "make", state, *MADE, "--out", out, *given, "--two-sided", "--json"))
+    assert both["layers"][0]["sides"] == 2
+    assert "verified" in said(capsys, *again)
+
+
 def test_impossible_writes_nothing(state: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["ticket", "make", state, *MADE, "--out", tmp_path / "t", "--width", 3]
     assert "impossible: layer a" in said(capsys, *command)
@@ -74,6 +92,8 @@ def test_a_budget_is_kept(state: Path, tmp_path: Path, capsys: pytest.CaptureFix
         (["--spec", "a gelu b"], "gelu"), (["--input", "31"], "input shape"), (["--input", "x"], "input"),
         (["--inputs", "box:1"], "input set"), (["--epsilon", "-1"], "epsilon"), (["--share", "all"], "share"),
         (["--width", "0"], "width"), (["--size-budget", "0"], "size budget"), (["--inputs", "box:0.5:1"], "outside"),
+        (["--inputs", "pixels:0.5:0"], "input set"), (["--inputs", "box:0,0:1,1"], "channels"),
+        (["--near", "-1"], "radius"),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_line(

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from prunegap.cli import run
+from prunegap.model.errors import BadInputError
 from prunegap.nn import read_rival, read_ticket
 
 QUICK = ["--steps", "5", "--epsilon", "0.05"]
@@ -41,6 +42,11 @@ def test_the_table_and_its_files(given: list[str], tmp_path: Path, capsys: pytes
         assert row["status"] == "found"
         assert (out / row["file"]).stat().st_size == row["bytes"]
         (read_ticket if row["file"].endswith(".ticket") else read_rival)(out / row["file"])
+    rival, cut = (str(out / told["rows"][place]["file"]) for place in (1, 0))
+    assert run(["ticket", "show", rival]) == 2
+    assert "network-rival, no network-ticket; read it with prunegap.nn.read_rival" in capsys.readouterr().err
+    with pytest.raises(BadInputError, match="use prunegap ticket show"):
+        read_rival(cut)
 
 
 def test_lines_say_what_could_not_finish(given: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ from prunegap.cli.bar import Bar
 from prunegap.model.errors import BadInputError
 
 if TYPE_CHECKING:
-    from prunegap.nn import Impossible, NetworkTicket
+    from prunegap.nn import Impossible, InputSet, NetworkTicket, Target
 
 ticket = typer.Typer(
     help="Strong tickets for whole trained networks: a masked random network that computes what yours computes.",
@@ -23,6 +23,13 @@ ticket = typer.Typer(
 State = Annotated[Path | None, typer.Option("--target", help="The target's safetensors state.")]
 Spec = Annotated[str, typer.Option(help='How the state is wired, for example "fc1 relu fc2".')]
 Data = Annotated[Path | None, typer.Option(help="A safetensors file: inputs x (n, ...) and maybe classes y (n,).")]
+Inputs = Annotated[
+    str,
+    typer.Option(
+        help="The inputs certified: box:LOW:HIGH, pixels:MEAN:SPREAD (pixels in [0, 1], normalised) or ball:RADIUS; "
+        "numbers for each channel with commas."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of lines.")]
 File = Annotated[Path, typer.Argument(help="A ticket file.", show_default=False)]
 
@@ -45,7 +52,17 @@ def make(
     share: Annotated[
         str, typer.Option(help="layers: small layers get less than epsilon; even: all the same.")
     ] = "layers",
-    inputs: Annotated[str, typer.Option(help="The inputs certified: box:LOW:HIGH or ball:RADIUS.")] = "box:0:1",
+    inputs: Inputs = "box:0:1",
+    two_sided: Annotated[
+        bool, typer.Option("--two-sided", help="Paths for negative inputs, instead of a shift and a bias.")
+    ] = False,
+    near: Annotated[
+        float | None,
+        typer.Option(
+            help="Prove a bound within this distance, entry by entry, of the data too.", show_default="none"
+        ),
+    ] = None,
+    near_count: Annotated[int, typer.Option(help="How many of the data --near takes.")] = 20,
     device: Annotated[
         str, typer.Option(help="cpu or cuda: where subsets are found. The ticket is the same.")
     ] = "cpu",
@@ -56,7 +73,11 @@ def make(
     nn = _nn()
     nn.refuse_to_overwrite(out)
     allowed = nn.InputSet.parse(inputs)
-    target = nn.read_target(state, spec, _shape(input_shape))
+    target = _target(nn, state, spec, _shape(input_shape), None if two_sided else allowed)
+    if near is not None and data is None:
+        raise BadInputError("--near without --data", "has nothing to be near to", "give --data")
+    if near is not None:
+        nn.check_near(target, near, near_count)
     arrays = None if data is None else nn.read_data(data)
     if arrays is not None:
         nn.checked_inputs(arrays[0], target.graph, allowed)
@@ -77,6 +98,9 @@ def make(
         return
     measured = None if arrays is None else nn.measure_ticket(making.ticket, target, *arrays)
     cut = nn.with_claim(making.ticket, target, measured)
+    if near is not None and arrays is not None:
+        with Bar() as bar:
+            cut = nn.with_near(cut, nn.certify_near(cut, target, arrays[0], near, near_count, bar))
     size = nn.save_ticket(out, cut)
     told = {"status": "found", **_as_object(cut, size), "seconds": seconds}
     print(js.dumps(told) if json else f"found in {seconds:.1f} s: {out}\n{_lines(cut, size)}")
@@ -103,18 +127,22 @@ def verify(
     cut = nn.read_ticket(file)
     told: dict[str, Any] = {"status": "undamaged"}
     if target is not None:
-        network = nn.read_target(target, spec, cut.graph.input_shape)
+        network = nn.as_in(cut, nn.read_target(target, spec, cut.graph.input_shape))
         nn.verify_claim(cut, network)
         told["status"] = "verified"
         if data is not None:
-            told["measured"] = nn.measure_ticket(cut, network, *nn.read_data(data)).as_object()
+            arrays = nn.read_data(data)
+            told["measured"] = nn.measure_ticket(cut, network, *arrays).as_object()
+            if "near" in cut.claim:
+                with Bar() as bar:
+                    told["near"] = nn.verify_near(cut, network, arrays[0], bar).as_object()
     elif data is not None:
         raise BadInputError("--data without --target", "leaves nothing to compare with", "give --target and --spec")
     if json:
         print(js.dumps(told))
         return
     words = "undamaged: every digest matches" if target is None else "verified: every digest and every proven bound"
-    print("\n".join([f"{file}: {words}", *_measured_lines(told.get("measured"))]))
+    print("\n".join([f"{file}: {words}", *_near_lines(told.get("near")), *_measured_lines(told.get("measured"))]))
 
 
 @ticket.command()
@@ -126,6 +154,12 @@ def load(
     """Write a ticket's network as an ordinary safetensors state, in float32."""
     count = _nn().export_state(file, out, form)
     print(f"{out}: {count} arrays, {form}")
+
+
+def _target(nn: Any, state: Path, spec: str, shape: tuple[int, ...], shift_on: InputSet | None) -> Target:
+    """Return the target of a state, its input shifted to be non-negative on the set given."""
+    target: Target = nn.read_target(state, spec, shape)
+    return target if shift_on is None else nn.shifted(target, shift_on)
 
 
 def _nn() -> Any:
@@ -196,7 +230,16 @@ def _lines(cut: NetworkTicket, size: int) -> str:
     ]
     if proof := cut.claim.get("certificate"):
         lines.append(f"proven on {proof['inputs']}: every output within {_up(proof['output_error'])} of the target's")
-    return "\n".join([*lines, *_measured_lines(cut.claim.get("measured"))])
+    return "\n".join([*lines, *_near_lines(cut.claim.get("near")), *_measured_lines(cut.claim.get("measured"))])
+
+
+def _near_lines(near: dict[str, Any] | None) -> list[str]:
+    if near is None:
+        return []
+    return [
+        f"proven within {near['radius']:g} of each of {near['count']} inputs: every output within "
+        f"{_up(near['output_error'])}, in the mean {_up(near['mean_error'])}"
+    ]
 
 
 def _proven(claim: Any, name: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from prunegap.cli.bar import Bar
-from prunegap.cli.ticket import Json, Spec, _nn, _shape, _up
+from prunegap.cli.ticket import Inputs, Json, Spec, _nn, _shape, _target, _up
 from prunegap.model.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def compare(
     ] = "labels",
     keep_fraction: Annotated[float, typer.Option(help="What edge-popup keeps of an array.")] = 0.5,
     steps: Annotated[int, typer.Option(help="Steps of edge-popup.")] = 300,
-    inputs: Annotated[str, typer.Option(help="The input set: box:LOW:HIGH or ball:RADIUS.")] = "box:0:1",
+    inputs: Inputs = "box:0:1",
     seconds: Annotated[float | None, typer.Option(help="Time limit of a rival.", show_default="none")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write every row's masks to.")] = None,
     json: Json = False,
@@ -46,7 +46,8 @@ def compare(
     """Prune one random network in every way; a quarter of the data is held out to measure all of them."""
     nn = _nn()
     wide = _widths(widths, finest)
-    target = nn.read_target(state, spec, _shape(input_shape))
+    allowed = nn.InputSet.parse(inputs)
+    target = _target(nn, state, spec, _shape(input_shape), allowed)
     x, y = nn.read_data(data)
     with Bar() as bar:
         comparison = nn.compare_rivals(
@@ -59,7 +60,7 @@ def compare(
             learned=() if learned == "none" else learned.split(","),
             learn=learn.split(","),
             training=nn.Training(keep_fraction=keep_fraction, steps=steps, seed=seed),
-            input_set=nn.InputSet.parse(inputs),
+            input_set=allowed,
             seconds=float("inf") if seconds is None else seconds,
             progress=bar,
         )

@@ -8,11 +8,11 @@ from prunegap.nn.graph import Graph, LayerShape, Step
 from prunegap.nn.input_set import InputSet
 from prunegap.nn.measure import Measurement, checked_inputs, measure_ticket, read_data
 from prunegap.nn.modules import GraphModule, dense
-from prunegap.nn.near import NearCertificate, certify_near
+from prunegap.nn.near import NearCertificate, certify_near, check_near, verify_near, with_near
 from prunegap.nn.neuron_ticket import Fit, Selection, select_neurons
 from prunegap.nn.rival import Rival, RivalLayer, read_rival, save_rival
 from prunegap.nn.rivals import Comparison, Row, compare_rivals, finest_ticket
-from prunegap.nn.shift import shifted
+from prunegap.nn.shift import as_in, shifted
 from prunegap.nn.source import STREAM, SourceLayer
 from prunegap.nn.spec import read_target, target_of
 from prunegap.nn.subset_sum_gpu import best_subsets_on
@@ -47,9 +47,11 @@ __all__ = [
     "Target",
     "TicketLayer",
     "Training",
+    "as_in",
     "best_subsets_on",
     "certify_near",
     "certify_network",
+    "check_near",
     "checked_inputs",
     "collapsed_module",
     "compare_rivals",
@@ -74,5 +76,7 @@ __all__ = [
     "target_of",
     "trace",
     "verify_claim",
+    "verify_near",
     "with_claim",
+    "with_near",
 ]

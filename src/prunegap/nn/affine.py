@@ -17,7 +17,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from prunegap.nn.norms import box_to_l1_upper, box_to_l2_upper, gamma, spectral_upper, upward
+from prunegap.nn.norms import ball_to_l1_upper, box_to_l1_upper, box_to_l2_upper, gamma, spectral_upper, upward
 
 Linear = Callable[[Tensor], Tensor]
 UP = 1.0 + 2.0**-48
@@ -113,7 +113,7 @@ class Form:
         largest = max(norms.values(), default=0.0)
         for symbols, norm in norms.items():
             part = rows[symbols]
-            if spectral and norm > 0.05 * largest and min(part.shape) <= MOST_ROWS:
+            if spectral and norm > 0.02 * largest and min(part.shape) <= MOST_ROWS:
                 norm = min(norm, _mapped_norm(symbols, part))
             total += norm
         return upward(total, len(self.parts) + 4)
@@ -131,7 +131,7 @@ class Form:
         for symbols, part in self.parts.items():
             row = part.reshape(part.shape[0], -1)[:, place : place + 1]
             plain = float(_rows(symbols, row))
-            known = plain > 0.1 * rough and symbols.origin is not None
+            known = plain > 0.03 * rough and symbols.origin is not None
             total += min(plain, _absolute_sum(symbols, row.abs().flatten())) if known else plain
         return min(rough, upward(total, len(self.parts) + 4))
 
@@ -146,8 +146,14 @@ def _absolute_sum(symbols: Symbols, weights: Tensor) -> float:
         rows = (part[:, where[0]] * weights).T
         sums[key] = float(rows.abs().sum(0) @ key.reach), rows
     for key, (norm, rows) in sums.items():
-        if norm > 0.05 * max(one for one, _ in sums.values()) and min(rows.shape) <= MOST_ROWS:
-            norm = min(norm, box_to_l1_upper(rows.numpy(), key.reach.numpy()))
+        if norm > 0.02 * max(one for one, _ in sums.values()) and min(rows.shape) <= MOST_ROWS:
+            by_length = key.length < 0.7 * _norm(key.reach)
+            bound = (
+                ball_to_l1_upper(rows.numpy(), key.length)
+                if by_length
+                else box_to_l1_upper(rows.numpy(), key.reach.numpy())
+            )
+            norm = min(norm, bound)
         total += norm
     return upward(total / 2.0, weights.numel() + sum(key.reach.numel() for key in form.parts) + 16)
 

@@ -163,7 +163,10 @@ def with_claim(ticket: NetworkTicket, target: Target, measurement: Measurement |
 
 
 def verify_claim(ticket: NetworkTicket, target: Target) -> NetworkCertificate:
-    """Return the certificate, proven anew; raises BadInputError where the ticket claims more than can be proven."""
+    """Return the certificate, proven anew; raises BadInputError where the ticket claims more than can be proven.
+
+    What is claimed near data is left to `verify_near`, which needs the data.
+    """
     proven = certify_network(ticket, target)
     claimed, found = ticket.claim.get("certificate"), proven.as_object()
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from prunegap.model.errors import BadInputError
-from prunegap.nn.certificate import around, followed, in_digits
+from prunegap.nn.certificate import MOST_WEIGHTS, around, followed, in_digits
 from prunegap.nn.difference import TooLargeError
 from prunegap.nn.measure import checked_inputs
 from prunegap.nn.target import Target
@@ -60,10 +60,7 @@ def certify_near(
     Raises BadInputError for a radius below 0, a count below 1, inputs that do not fit, and networks that are too
     large: more than 2 million weights, or layers of more than 2^24 entries for each entry of the input.
     """
-    if not 0.0 <= radius < math.inf or count < 1:
-        raise BadInputError(
-            f"radius {radius} near {count} inputs", "needs 0 or more, and an input", "use --near 0.01"
-        )
+    check_near(target, radius, count)
     points = checked_inputs(inputs, ticket.graph, ticket.inputs)[:count].double()
     low, high = ticket.inputs.ends(ticket.graph.input_shape)
     bounds = []
@@ -80,6 +77,49 @@ def certify_near(
         ) from None
     mean = sum(bounds) / len(bounds)
     return NearCertificate(radius, len(points), digest_of(points), in_digits(max(bounds)), in_digits(mean))
+
+
+def check_near(target: Target, radius: float, count: int) -> None:
+    """Raise BadInputError for what `certify_near` refuses whatever the ticket is."""
+    if not 0.0 <= radius < math.inf or count < 1:
+        raise BadInputError(
+            f"radius {radius} near {count} inputs", "needs 0 or more, and an input", "use --near 0.01"
+        )
+    if target.weight_count > MOST_WEIGHTS:
+        weights = f"a target of {target.weight_count} weights"
+        raise BadInputError(weights, f"allows no proof near data, {MOST_WEIGHTS} do", "leave out --near")
+
+
+def with_near(ticket: NetworkTicket, near: NearCertificate) -> NetworkTicket:
+    """Return the ticket with what is proven near data in its claim."""
+    return replace(ticket, claim={**ticket.claim, "near": near.as_object()})
+
+
+def verify_near(
+    ticket: NetworkTicket, target: Target, inputs: ArrayLike, progress: Progress | None = None
+) -> NearCertificate:
+    """Return what the ticket claims near data, proven anew.
+
+    Raises BadInputError where these are other inputs, or where the ticket claims more than can be proven.
+    """
+    claimed = ticket.claim.get("near")
+    try:
+        claim = NearCertificate(**dict(claimed or ()))
+        radius, count, worst, mean = (
+            float(claim.radius),
+            int(claim.count),
+            float(claim.output_error),
+            claim.mean_error,
+        )
+    except (TypeError, ValueError):
+        raise BadInputError("the ticket", "holds no claim near data", "make it with --near") from None
+    points = checked_inputs(inputs, ticket.graph, ticket.inputs)[:count]
+    if digest_of(points) != claim.inputs:
+        raise BadInputError("the data", "are not those near which the ticket claims something", "give those")
+    proven = certify_near(ticket, target, points.numpy(), radius, count, progress)
+    if proven.count != count or worst < proven.output_error or float(mean) < proven.mean_error:
+        raise BadInputError("the ticket", "claims more near the data than can be proven", "make it anew")
+    return proven
 
 
 def digest_of(points: Tensor) -> str:

@@ -100,6 +100,23 @@ def box_to_l1_upper(matrix: Floats, reach: Floats) -> float:
     return _weighted_norm(scaled, left, right) * _root_sum(left) * _root_sum(right)
 
 
+def ball_to_l1_upper(matrix: Floats, length: float) -> float:
+    """Return an upper bound on ||B t||_1 over all ||t||_2 <= length, at best within sqrt(pi / 2).
+
+    For any weights l_i > 0 it is at most ||diag(l)^(-1/2) B||_2 sqrt(sum_i l_i) length.
+    """
+    scaled, rows = _nonzero(matrix.T)
+    if not rows.size:
+        return 0.0
+    factors = _factors(scaled.shape[0])
+    for _ in range(STEPS):
+        others, left = _unit_rows(scaled.T @ factors)
+        factors = scaled @ others
+        factors /= np.linalg.norm(factors)
+    left = np.maximum(left, 1e-4 * left.max())
+    return upward(_weighted_norm(scaled, None, left) * _root_sum(left) * length, 4)
+
+
 STEPS, FACTORS, FEWER_SQUARINGS = 10, 6, 5
 
 

@@ -23,7 +23,8 @@ from prunegap.nn.graph import Graph
 from prunegap.nn.modules import GraphModule
 from prunegap.nn.random_pair import Pair, RandomPair, drawn_pair
 from prunegap.nn.source import STREAM, SourceLayer
-from prunegap.sealed_file import DamageError, claim_of, sealed
+from prunegap.nn.ticket_reader import read_sealed
+from prunegap.sealed_file import sealed
 from prunegap.whole_file import write_whole
 
 Bools = NDArray[np.bool_]
@@ -154,24 +155,7 @@ def save_rival(path: Path | str, rival: Rival) -> int:
 
 def read_rival(path: Path | str) -> Rival:
     """Return the rival in a file; raises BadInputError for anything that is not an undamaged one of this stream."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise BadInputError(str(path), f"cannot be read ({error.strerror})", "give the path of a rival") from None
-    try:
-        header = claim_of(content)
-        if (header["kind"], header["format"], header["stream"]) != (KIND, FORMAT, STREAM):
-            raise BadInputError(str(path), f"is no {KIND} of stream {STREAM}", "make it with prunegap ticket compare")
-        return _rebuilt(header, load(content))
-    except BadInputError:
-        raise
-    except DamageError as damage:
-        raise BadInputError(str(path), str(damage), "make it anew") from None
-    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise BadInputError(str(path), f"is damaged ({type(error).__name__})", "make it anew") from None
+    return read_sealed(path, KIND, FORMAT, _rebuilt)
 
 
 def _rebuilt(header: dict[str, Any], tensors: dict[str, NDArray[np.uint8]]) -> Rival:

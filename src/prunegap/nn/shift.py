@@ -16,6 +16,7 @@ from prunegap.nn.graph import INPUT, Graph, Step
 from prunegap.nn.input_set import InputSet
 from prunegap.nn.norms import gamma
 from prunegap.nn.target import Floats, LayerWeights, LazyWeights, Target
+from prunegap.nn.ticket import NetworkTicket
 
 NAME = "input+shift"
 
@@ -42,6 +43,11 @@ def shifted(target: Target, inputs: InputSet) -> Target:
     loaders = {name: partial(target.weights.__getitem__, name) for name in target.weights}
     loaders[step.name] = partial(_moved, target, step.name, np.array(by))
     return Target(Graph(before, tuple(steps)), LazyWeights(loaders))
+
+
+def as_in(ticket: NetworkTicket, target: Target) -> Target:
+    """Return the target as the ticket reads it: shifted where the ticket shifts its input."""
+    return shifted(target, ticket.inputs) if any(step.kind == "shift" for step in ticket.graph.steps) else target
 
 
 def _moved(target: Target, name: str, by: Floats) -> LayerWeights:

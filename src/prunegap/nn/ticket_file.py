@@ -22,12 +22,12 @@ from prunegap.nn.input_set import InputSet
 from prunegap.nn.modules import GraphModule
 from prunegap.nn.source import STREAM, SourceLayer
 from prunegap.nn.ticket import NetworkTicket, TicketLayer, collapsed_module, masked_module
-from prunegap.sealed_file import DamageError, claim_of, sealed
+from prunegap.nn.ticket_reader import header_of, read_sealed
+from prunegap.sealed_file import DamageError, sealed
 from prunegap.whole_file import write_whole
 
 FORMAT = 1
 KIND = "network-ticket"
-_REMEDY = "make the ticket anew, or copy it again from where it came"
 FORMS: dict[str, Callable[[NetworkTicket, torch.dtype], GraphModule]] = {
     "collapsed": collapsed_module,
     "masked": masked_module,
@@ -72,14 +72,7 @@ def read_ticket(path: Path | str) -> NetworkTicket:
 
     Raises BadInputError, naming the file, for anything that is not an undamaged ticket of this bit stream.
     """
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise BadInputError(str(path), f"cannot be read ({error.strerror})", "give the path of a ticket") from None
-    try:
-        return _parsed(content)
-    except BadInputError as error:
-        raise BadInputError(f"{path}: {error.value}", error.rule, error.remedy) from None
+    return read_sealed(path, KIND, FORMAT, _rebuilt)
 
 
 def load(path: Path | str, form: str = "collapsed", dtype: torch.dtype = torch.float32) -> GraphModule:
@@ -119,40 +112,9 @@ def refuse_to_overwrite(out: Path) -> None:
         raise BadInputError(f"out {out}", f"{out.parent} is no directory", "create it first")
     if out.exists():
         try:
-            _network_claim(out.read_bytes())
+            header_of(out.read_bytes(), KIND)
         except (OSError, BadInputError, DamageError):
             raise BadInputError(f"out {out}", "exists and is no ticket", "choose another name") from None
-
-
-# What a header with a right digest and wrong contents can lead to.
-_MALFORMED = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, MemoryError, RecursionError)
-
-
-def _parsed(content: bytes) -> NetworkTicket:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load as load_tensors
-
-    try:
-        header = _network_claim(content)
-        if header["format"] != FORMAT:
-            raise BadInputError(f"format {header['format']}", f"this version reads {FORMAT}", "update prunegap")
-        if header["stream"] != STREAM:
-            raise BadInputError(f"stream {header['stream']!r}", f"this version draws {STREAM!r}", "update prunegap")
-        return _rebuilt(header, load_tensors(content))
-    except DamageError as damage:
-        raise BadInputError("ticket", str(damage), _REMEDY) from None
-    except BadInputError:
-        raise
-    except (SafetensorError, *_MALFORMED) as error:
-        raise BadInputError("ticket", f"is malformed ({type(error).__name__})", _REMEDY) from None
-
-
-def _network_claim(content: bytes) -> dict[str, Any]:
-    """Return the claim of an undamaged network ticket."""
-    claim = claim_of(content)
-    if claim.get("kind") != KIND:
-        raise BadInputError("ticket", "is no network ticket", "use prunegap verify for tickets of single neurons")
-    return claim
 
 
 def _rebuilt(header: dict[str, Any], tensors: dict[str, NDArray[Any]]) -> NetworkTicket:
