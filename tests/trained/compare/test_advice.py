@@ -68,6 +68,22 @@ def test_advice_says_what_the_points_support(points: list[Point], said: str) -> 
     assert advice(compared(*points)).startswith(said)
 
 
+@pytest.mark.parametrize(
+    ("measure", "scale", "said"),
+    [
+        ("agreement (on the calibration batch itself)", 1.0, "-1.9 points at 50%"),
+        ("quality", 1.0, "-2.0 % of quality at 50%"),
+        ("f1", 100.0, "-2.0 % of f1 at 50%"),
+        ("negative perplexity", -20.0, "+2.0 % of negative perplexity at 50%"),
+    ],
+)
+def test_losses_are_points_only_where_the_measure_is_a_fraction(measure: str, scale: float, said: str) -> None:
+    """Scaling a measure that is no fraction changes no word."""
+    dense, pruned = point("dense", 1.0, 0.95 * scale, 1.0), point("neuron", 0.5, 0.931 * scale, 2.2)
+    told = advice(Comparison(replace(SETTING, measure=measure), dense, (pruned,)))
+    assert told.startswith(f"For 2x on this CPU (batch 64, 2 threads) remove neurons: {said}")
+
+
 def test_advice_counts_a_failed_point_for_nothing() -> None:
     failed = Point("neuron", 0.5, PointStatus.FAILED, "evaluate raised")
     assert advice(compared(failed)).startswith("Nothing was measured")

@@ -2,7 +2,9 @@
 
 The question is the engineer's: for a speed-up, which granularity loses least? The speed-up aimed at is the largest in
 a list that some granularity reaches while it loses at most two points of quality; failing that, the smallest that
-any reaches. A granularity reaches a speed-up where the low end of its measured interval does.
+any reaches. A granularity reaches a speed-up where the low end of its measured interval does. A point is a hundredth
+of a quality that is a fraction by its name (accuracy, agreement, fidelity); of any other measure (a perplexity, an
+F-score out of 100) only the part of the dense quality that is lost can be said, and two per cent of it is tolerable.
 """
 
 from __future__ import annotations
@@ -12,7 +14,9 @@ from prunegap.trained.compare.point import Comparison, Point
 GOALS = (10.0, 5.0, 4.0, 3.0, 2.5, 2.0, 1.5, 1.2)
 """Speed-ups that advice may be about, the largest first."""
 TOLERABLE = 0.02
-"""Loss of quality up to which a faster model is worth advising."""
+"""Loss of quality up to which a faster model is worth advising: of 1 for fractions, else of the dense quality."""
+FRACTIONS = ("accuracy", "agreement", "fidelity")
+"""Measures whose best is 1; without an evaluate a remark in brackets may follow the name."""
 
 
 def advice(comparison: Comparison) -> str:
@@ -26,7 +30,7 @@ def advice(comparison: Comparison) -> str:
     possible = [goal for goal in GOALS if any(reached[goal].values())]
     if possible:
         assert comparison.dense.quality is not None
-        enough = comparison.dense.quality.median - TOLERABLE
+        enough = comparison.dense.quality.median - TOLERABLE * _whole(comparison)
         cheap = [g for g in possible if max(_median(p) for p in reached[g].values() if p is not None) >= enough]
         goal = cheap[0] if cheap else possible[-1]
         winners = {name: point for name, point in reached[goal].items() if point is not None}
@@ -74,8 +78,19 @@ def _median(point: Point) -> float:
 def _change(comparison: Comparison, point: Point) -> str:
     assert comparison.dense.quality is not None
     assert point.quality is not None
-    lost = 100.0 * (point.quality.median - comparison.dense.quality.median)
-    return f"{lost:+.1f} points at {point.keep_fraction:.0%} of the weights"
+    lost = 100.0 * (point.quality.median - comparison.dense.quality.median) / _whole(comparison)
+    unit = " points" if _is_fraction(comparison) else f" % of {comparison.setting.measure}"
+    return f"{lost:+.1f}{unit} at {point.keep_fraction:.0%} of the weights"
+
+
+def _is_fraction(comparison: Comparison) -> bool:
+    return comparison.setting.measure.partition(" (")[0] in FRACTIONS
+
+
+def _whole(comparison: Comparison) -> float:
+    """Return what losses are fractions of: 1, or the size of the dense quality."""
+    assert comparison.dense.quality is not None
+    return 1.0 if _is_fraction(comparison) else abs(comparison.dense.quality.median) or 1.0
 
 
 def _machine(comparison: Comparison) -> str:
