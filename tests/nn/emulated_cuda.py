@@ -20,10 +20,22 @@ needs_compiler = pytest.mark.skipif(not CAN_RUN, reason="the kernels run on this
 KERNELS = Path(prunegap.nn.__file__).parent
 
 
+def compiled_library(code: str, folder: Path) -> ctypes.CDLL:
+    """Return C++ that may include kernels and cuda_block.h, compiled and loaded."""
+    assert COMPILER is not None
+    source, library = folder / "kernels.cpp", folder / "kernels.so"
+    source.write_text(code)
+    # A fortified jump would not leave one stack for another.
+    flags = ["-O1", "-std=c++17", "-ffp-contract=off", "-U_FORTIFY_SOURCE", "-fPIC", "-shared"]
+    places = [f"-I{Path(__file__).parent}", f"-I{KERNELS}"]
+    subprocess.run([COMPILER, *flags, "-Wno-unknown-pragmas", *places, str(source), "-o", str(library)], check=True)
+    return ctypes.CDLL(str(library))
+
+
 class EmulatedProgram:
     """A kernel source of prunegap.nn as a `Program` for tensors in main memory.
 
-    Every name in `variables` is a run-time integer instead of a -D option, set by the attribute `values`.
+    A name that `defines` calls "variable" is a run-time integer instead of a -D option, set through `values`.
     """
 
     def __init__(self, source: str, kernels: list[str], folder: Path, defines: Mapping[str, int | str]) -> None:
@@ -39,15 +51,7 @@ class EmulatedProgram:
             for name in kernels
         ]
         lines.append("return 1; }")
-        code, library = folder / "kernels.cpp", folder / "kernels.so"
-        code.write_text("\n".join(lines) + "\n")
-        # A fortified jump would not leave one stack for another.
-        flags = ["-O1", "-std=c++17", "-ffp-contract=off", "-U_FORTIFY_SOURCE", "-fPIC", "-shared"]
-        flags.append("-Wno-unknown-pragmas")
-        places = [f"-I{Path(__file__).parent}", f"-I{KERNELS}"]
-        assert COMPILER is not None
-        subprocess.run([COMPILER, *flags, *places, str(code), "-o", str(library)], check=True)
-        self._library = ctypes.CDLL(str(library))
+        self._library = compiled_library("\n".join(lines) + "\n", folder)
 
     def launch(self, kernel: str, blocks: int, threads: int, *arguments: Argument) -> None:
         """Run the blocks one after the other."""
