@@ -4,8 +4,8 @@ At d = 4096 a network of 10^6 neurons takes 33 GB. A ticket of single weights ne
 neurons a sum (`assignment`), and since draws are nested, what is met by a prefix is met by the whole. So the rows are
 drawn in their canonical order, some at a time; each of the 2d sums keeps the NEAREST neurons whose contribution is
 closest to its goal; and whenever the best of each would do, a matching of least cost gives every sum its own neuron,
-or none where its goal is small. Memory does not depend on the width. Only sums of one neuron are looked for: where the
-draw is narrow (a few neurons a sum) `separable` finds more, and a failure here proves nothing.
+or none where its goal is small. Memory does not depend on the width. Only sums of one neuron are looked for: where
+the draw is narrow (a few neurons a sum) `separable` finds more, and a failure here proves nothing.
 """
 
 from __future__ import annotations
