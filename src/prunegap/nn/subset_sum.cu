@@ -13,6 +13,7 @@
 #define SECOND (COUNT - ASIDE - FIRST)
 #define LEFT (1 << FIRST)
 #define RIGHT (1 << SECOND)
+// Where COUNT is a variable, as in the tests, these are given.
 #ifndef MOST
 #define MOST COUNT
 #define LISTS_ROOM (LEFT + RIGHT + 3 > THREADS ? LEFT + RIGHT + 3 : THREADS)
@@ -95,7 +96,7 @@ __device__ __noinline__ int ambiguous_subset(const double* values, int count, do
     return mask;
 }
 
-// Return a mask of the subset whose sum is `total`; `found` (2,) are zeros and remain so.
+// Return the mask of the subset whose sum is `total`; found[0] is 0 before and after.
 __device__ __forceinline__ int subset_of_sum(
     const double* values, int count, double total, int* found, double* places
 ) {

@@ -18,7 +18,7 @@ from prunegap.model.errors import BadInputError
 from prunegap.nn.device import Program, device_program, find_device
 
 MOST_VALUES = 24
-"""Most values of a problem: its sorted lists then take 40 kB of shared memory; CUDA gives a block 48 kB."""
+"""Most values of a problem: it then takes 41 kB of shared memory; CUDA gives a block 48 kB."""
 THREADS = 64
 """Threads that share a problem; 32, 128 and 256 work as well, see benchmarks/subset_sum_gpu.py."""
 ROWS = 1 << 19
