@@ -16,10 +16,25 @@ from numpy.typing import NDArray
 from prunegap.kernels.census import census
 from prunegap.kernels.half_circle import LINEAR_COLUMNS, RELU_COLUMNS, advance, start
 from prunegap.kernels.tube import VERTICES, viability
+from prunegap.model.granularity import Neuron
 from prunegap.model.network import Readout
 from prunegap.model.problem import Problem
 
 CENSUS_ROOM = 400
+
+
+def refusal(problem: Problem) -> str | None:
+    """Return why a problem is none for the plane: other dimensions, granularities, epsilon too large or too small."""
+    if not isinstance(problem.granularity, Neuron):
+        return f"handles granularity neuron, not {problem.granularity}"
+    if problem.dimension != 2:
+        return f"handles dimension 2, not {problem.dimension}"
+    circle = Circle.of(problem)
+    if circle.epsilon > 0.9:
+        return f"needs epsilon at most 0.9 of the target's norm, not {circle.epsilon:g} of it"
+    if not circle.tube <= 1.1 * circle.epsilon:  # also where weights overflow
+        return f"epsilon {problem.epsilon:g} is below what double precision can prove for weights this large"
+    return None
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ import numpy as np
 from prunegap.model.granularity import Neuron
 from prunegap.model.problem import Problem
 from prunegap.search.base import Search
+from prunegap.search.climb import NeuronClimb
 from prunegap.search.fractional import FractionalBound
 from prunegap.search.local import LocalSearch
 from prunegap.search.planes import PlaneTickets
@@ -21,19 +22,23 @@ from prunegap.search.slices import InputSlices, slices_of
 from prunegap.search.sweep import PlaneSweep
 
 WIDE_TUBE = 0.04
-"""Part of the target's norm: above it the tube hardly prunes the sweep, and the 0-1 program is quick."""
+"""Part of the target's norm: above it planes say little about blocks."""
+
+CLIMBED_TUBE = 0.015
+"""The same: above it the tube hardly prunes the half circles of the sweep, while branching takes few nodes."""
 
 FINE_TUBE = 0.004
 """The same for weights: below it few rows of several weights can be in a ticket, and lists of single ones decide."""
 
 PROGRAM = ZeroOneProgram()
-SWEEP = PlaneSweep()
+LOCAL = LocalSearch()
+SWEEP = PlaneSweep(scout=LOCAL)
+CLIMB = NeuronClimb(scout=LOCAL)
 SEPARABLE = SeparableSearch()
 SIGNS = SignClasses()
 # A few attempts cost milliseconds and settle the widths with room to spare, which are the hard ones for the program.
 PORTFOLIO = Portfolio("portfolio", (SeparableSearch(attempts=2), SIGNS, PROGRAM), (1.0, 0.5, 1.0))
 FRACTIONAL = FractionalBound()
-LOCAL = LocalSearch()
 
 
 def _is_fine(problem: Problem) -> bool:
@@ -41,11 +46,16 @@ def _is_fine(problem: Problem) -> bool:
 
 
 def exact(problem: Problem) -> Search:
-    """Return the exact search for a problem: lists of sign classes or the sweep in their reach, else the program."""
+    """Return the exact search for a problem: sign classes, climb or sweep of a plane, else the 0-1 program."""
     if _is_fine(problem) and SIGNS.refusal(problem) is None:
         return SIGNS
+    plane = CLIMB if problem.epsilon > CLIMBED_TUBE * float(np.linalg.norm(problem.target)) else SWEEP
+    return plane if plane.refusal(problem) is None else PROGRAM
+
+
+def _is_swept(problem: Problem) -> bool:
     narrow = problem.epsilon <= WIDE_TUBE * float(np.linalg.norm(problem.target))
-    return SWEEP if narrow and SWEEP.refusal(problem) is None else PROGRAM
+    return narrow and exact(problem) in (SWEEP, CLIMB)
 
 
 SLICES = InputSlices(exact)
@@ -94,6 +104,7 @@ SWEPT = Portfolio(
 SEARCHES: dict[str, Search] = {
     PROGRAM.name: PROGRAM,
     SWEEP.name: SWEEP,
+    CLIMB.name: CLIMB,
     SEPARABLE.name: SEPARABLE,
     PORTFOLIO.name: PORTFOLIO,
     FRACTIONAL.name: FRACTIONAL,
@@ -124,7 +135,7 @@ def choose(problem: Problem) -> Search:
     if problem.dimension == 2:
         return PORTFOLIO
     if SEPARABLE.refusal(problem) is not None:
-        return SWEPT if any(exact(part) is SWEEP for part in slices_of(problem)) else SLICED
+        return SWEPT if any(_is_swept(part) for part in slices_of(problem)) else SLICED
     if problem.dimension > MOST_MIXED:
         return SEPARABLE
     return FINE if _is_fine(problem) else MIXED

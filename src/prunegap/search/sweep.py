@@ -21,13 +21,12 @@ from numpy.typing import NDArray
 from prunegap.certify import certify
 from prunegap.kernels.half_circle import LINEAR_COLUMNS
 from prunegap.kernels.join import Cells, match, mirror, screen
-from prunegap.model.granularity import Neuron
 from prunegap.model.mask import Mask
 from prunegap.model.network import Matrix
 from prunegap.model.outcome import Finding
 from prunegap.model.problem import Problem
 from prunegap.search.base import Deadline, Search
-from prunegap.search.plane import Batch, Circle, Walk
+from prunegap.search.plane import Batch, Circle, Walk, refusal
 
 FIRST_WIDTH = 12
 WIDTH_STEP = 1.02
@@ -49,18 +48,12 @@ class PlaneSweep(Search):
     name: ClassVar[str] = "sweep"
     finds_least: ClassVar[bool] = True
 
+    def __init__(self, scout: Search | None = None) -> None:
+        self.scout = scout  # type: ignore[misc]
+
     def refusal(self, problem: Problem) -> str | None:
         """Return why the sweep does not apply: other dimensions or granularities, epsilon too large or too small."""
-        if not isinstance(problem.granularity, Neuron):
-            return f"handles granularity neuron, not {problem.granularity}"
-        if problem.dimension != 2:
-            return f"handles dimension 2, not {problem.dimension}"
-        circle = Circle.of(problem)
-        if circle.epsilon > 0.9:
-            return f"needs epsilon at most 0.9 of the target's norm, not {circle.epsilon:g} of it"
-        if not circle.tube <= 1.1 * circle.epsilon:  # also where weights overflow
-            return f"epsilon {problem.epsilon:g} is below what double precision can prove for weights this large"
-        return None
+        return refusal(problem)
 
     def _search(self, problem: Problem, deadline: Deadline, inputs: Matrix | None) -> Finding:
         """Climb the rungs; each one proves its width impossible or finds the least ticket."""

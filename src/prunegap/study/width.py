@@ -33,6 +33,8 @@ SCOUT_FINENESS = 1.1
 
 RETRIALS = 3
 """How often widths tried in vain are tried again, where time is left."""
+SWEEP_SHARE = 0.85
+"""Part of a cell's time for a search that finds the least width itself; the rest is its scout's, if it needs one."""
 LEAST_SHARE = 0.01
 """A cell stops where less than this part of its time is left."""
 
@@ -262,8 +264,12 @@ def _shrink(run: _Run) -> str:
     cell = bracket.cell
     widest = cell.problem(effort.max_width if bracket.upper is None else max(0, bracket.upper - 1))
     if (search := run.choose(widest)).finds_least and widest.width > bracket.lower:
-        run.merge(run.ask(search, widest.width, effort.seconds))
+        scout = search.scout if bracket.upper is None else None
+        spared = effort.seconds is not None and scout is not None
+        run.merge(run.ask(search, widest.width, deadline.part(SWEEP_SHARE if spared else 1.0).budget.seconds))
         reached = bracket.upper is None and bracket.lower >= effort.max_width
+        if spared and scout is not None and bracket.upper is None and not reached:
+            _scout(run, scout, deadline)
         return f"greatest width {effort.max_width} reached" if reached else ""
     start, growth, creep, retrials = 4 * cell.dimension, Search.growth, False, RETRIALS
     inputs: Matrix | None = None

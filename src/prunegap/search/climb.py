@@ -1,0 +1,138 @@
+"""Neuron pruning at d = 2 where epsilon is wide: climb the widths one neuron at a time (F4, F5).
+
+A ticket at width n + 1 that width n does not hold keeps neuron n + 1. So every neuron in turn is kept, and the choice
+among those before it is decided by branching over integer rows that every ticket meets (`kernels.tents`,
+`kernels.branch`). What is learnt about the rows at one width steers the next. A choice that meets all rows is
+screened and then certified exactly; the first that passes is a ticket of least width, and everything narrower is
+proven impossible in real arithmetic: docs/decisions/0018-branching-on-neurons.md.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prunegap.certify import certify
+from prunegap.kernels.branch import DEPTH, IMPOSSIBLE, LAST, NODES, PAUSED, climb
+from prunegap.kernels.join import screen
+from prunegap.kernels.tents import POINTS, REACHES, by_magnitude, conditions, rounded
+from prunegap.model.mask import Mask
+from prunegap.model.network import Matrix
+from prunegap.model.outcome import Finding
+from prunegap.model.problem import Problem
+from prunegap.search.base import Deadline, Search
+from prunegap.search.plane import Circle, refusal
+
+FIRST_WINDOW = 44
+WINDOW_STEP = 1.3
+"""Rows are made for so many neurons, and again for more once these hold no ticket."""
+
+CHUNK_NODES = 20_000
+
+
+@final
+class NeuronClimb(Search):
+    """Exact search for neuron pruning at d = 2, both readouts; it finds the least width itself. One thread."""
+
+    name: ClassVar[str] = "climb"
+    finds_least: ClassVar[bool] = True
+
+    def __init__(self, scout: Search | None = None) -> None:
+        self.scout = scout  # type: ignore[misc]
+
+    def refusal(self, problem: Problem) -> str | None:
+        """Return why the climb does not apply: other dimensions or granularities, epsilon too large or too small."""
+        return refusal(problem)
+
+    def _search(self, problem: Problem, deadline: Deadline, inputs: Matrix | None) -> Finding:
+        """Widen the window until it holds a ticket."""
+        proven, nodes, window = 0, 0, min(FIRST_WINDOW, problem.width)
+        memory, reason = np.ones(0, dtype=np.float32), "no neuron is kept"
+        while proven < problem.width:
+            walk = _Walk(problem.prefix(window), proven, memory)
+            try:
+                walk.run(deadline)
+            except KeyboardInterrupt:
+                walk.stopped = "stopped"
+            proven, nodes, memory = walk.proven, nodes + walk.nodes, walk.memory
+            reason = f"every choice of {proven} neurons breaks a condition ({nodes} nodes in all)"
+            if walk.ticket is not None or walk.stopped:
+                return Finding(walk.ticket, proven, "; ".join(filter(None, (walk.stopped, reason))), nodes)
+            window = min(problem.width, math.ceil(WINDOW_STEP * window))
+        return Finding(None, proven, reason, nodes)
+
+
+class _Walk:
+    """The climb over the neurons of one window, from the width `proven` on."""
+
+    def __init__(self, problem: Problem, proven: int, memory: NDArray[np.float32]) -> None:
+        self.problem, self.proven = problem, proven
+        self.ticket: Mask | None = None
+        self.stopped = ""
+        self._circle = circle = Circle.of(problem)
+        self._kinks = np.argsort(circle.neurons, kind="stable")
+        """The kink of each column; columns are in the order of their neurons."""
+        self._meta = np.array([int(np.searchsorted(circle.neurons[self._kinks], proven)) - 1, -1, 0])
+        values, low, high, ids = conditions(
+            circle.angles[self._kinks], circle.strengths[self._kinks], circle.is_b[self._kinks], circle.tube,
+            circle.linear, POINTS, REACHES,
+        )  # fmt: skip
+        rises, falls, up, down, useful = rounded(values, low, high)
+        self._ids = ids[useful]
+        self._steps = np.ascontiguousarray(rises[:, useful]), np.ascontiguousarray(falls[:, useful])
+        # Every call of the kernel begins after the columns that are decided.
+        before = slice(0, int(self._meta[LAST]) + 1)
+        self._room = tuple(
+            room[useful] + steps[before].sum(axis=0, dtype=np.int64)
+            for room, steps in zip((up, down), self._steps[::-1], strict=True)
+        )
+        self.memory = np.ones(POINTS + problem.width * REACHES.size, dtype=np.float32)
+        self.memory[: memory.size] = memory
+
+    @property
+    def nodes(self) -> int:
+        """Choices visited."""
+        return int(self._meta[NODES])
+
+    def run(self, deadline: Deadline) -> None:
+        """Climb until there is a ticket, no neuron is left, or the time is up; `proven` says what is impossible."""
+        (rises, falls), count = self._steps, self._kinks.size
+        rows = self._ids.size
+        starts, columns, entries = by_magnitude(rises, falls)
+        greatest = np.maximum(rises, falls).max(axis=0, initial=0)
+        # The score of a column is in the units of what is left to a row.
+        sizes = np.ascontiguousarray(np.maximum(rises, falls).T, dtype=np.float32)
+        weights = self.memory[self._ids]
+        states = np.zeros((count + 2, count), dtype=np.int8)
+        ups, downs = np.zeros((count + 2, rows), dtype=np.int32), np.zeros((count + 2, rows), dtype=np.int32)
+        branches, tried = np.zeros(count + 2, dtype=np.int64), np.zeros(count + 2, dtype=np.int8)
+        while not self.stopped and self.ticket is None:
+            verdict = climb(
+                rises, falls, sizes, starts, columns, entries, greatest, self._room[0], self._room[1], weights,
+                states, ups, downs, branches, tried, self._meta, CHUNK_NODES,
+            )  # fmt: skip
+            last = int(self._meta[LAST])
+            self.proven = self.problem.width
+            if verdict == IMPOSSIBLE:
+                break
+            self.proven = int(self._circle.neurons[self._kinks[last]])
+            if verdict == PAUSED:
+                self.stopped = "the time limit was reached" if deadline.expired else ""
+            else:
+                self._consider(np.sort(self._kinks[states[self._meta[DEPTH]] == 1]))
+        self.memory[self._ids] = weights
+
+    def _consider(self, kept: NDArray[np.int64]) -> None:
+        """Screen and certify the kept kinks, ascending."""
+        circle = self._circle
+        if not screen(circle.angles, circle.strengths, circle.is_b, kept, circle.tube, circle.linear):
+            return
+        mask = Mask.of_neurons(circle.neurons[kept], self.problem.width, 2)
+        certificate = certify(self.problem, mask)
+        if certificate.proves(self.problem.epsilon):
+            self.ticket = mask
+        elif not certificate.refutes(self.problem.epsilon):
+            self.stopped = f"the error of a candidate at width {mask.least_width} equals epsilon to the last digit"
