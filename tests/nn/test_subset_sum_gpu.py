@@ -10,7 +10,7 @@ from nn.emulated_cuda import EmulatedProgram, needs_compiler
 from prunegap.kernels.subset_sum import best_subsets
 from prunegap.model.errors import BadInputError
 from prunegap.nn.device import find_device
-from prunegap.nn.subset_sum_gpu import best_subsets_on, nearest_masks, unpacked
+from prunegap.nn.subset_sum_gpu import THREADS, best_subsets_on, nearest_masks, unpacked
 
 COUNTS = [0, 1, 2, 3, 4, 5, 7, 9, 12, 16, 21, 24]
 DEFINES = {"COUNT": "variable", "MOST": 24, "LISTS_ROOM": 4099, "SPARE_ROOM": 1025}
@@ -48,7 +48,7 @@ def extremes(random: np.random.Generator, k: int, n: int) -> tuple[np.ndarray, n
 KINDS = [uniform, integers, decimals, absorbed, zeros, extremes]
 
 
-@pytest.fixture(scope="module", params=[32, 128])
+@pytest.fixture(scope="module", params=[32, THREADS, 256])
 def emulated(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[EmulatedProgram, int]:
     defines = {**DEFINES, "THREADS": request.param}
     folder = tmp_path_factory.mktemp("kernels")
