@@ -1,19 +1,23 @@
-"""Best subset of n = 21 uniform values: prunegap beside HiGHS, Gurobi and numpy enumeration; prints the ratios.
+"""Best subset of n = 21 uniform values: prunegap beside HiGHS, Gurobi, flsss, dpss and numpy; prints the ratios.
 
-Run: python benchmarks/subset_sum.py [--workers 2]. Peers that are not installed are left out (pip install highspy
-gurobipy). Every peer gets the same problems, as many as it can solve in a few seconds, on one thread; CPU seconds
-are counted, so that a busy machine is no excuse.
+Run: python benchmarks/subset_sum.py [--workers 2] [--peer-python PATH]. Peers that are not installed are left out
+(pip install highspy gurobipy; flsss and dpss in an environment of their own, named by PATH). Every peer gets the same
+problems, as many as it can solve in a few seconds, on one thread; CPU seconds are counted, so that a busy machine is
+no excuse.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import json
 import os
 import platform
 import statistics
+import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
@@ -96,11 +100,42 @@ def ours(workers: int, within: float) -> tuple[float, float, float]:
     return statistics.median(spent), statistics.median(rates), float(np.median(errors))
 
 
+def integer_peers(python: str) -> None:
+    """Print what the integer peers installed for another interpreter take, and prunegap on the same integers."""
+    rows, targets = problems(200)
+    fine = np.rint(1e9 * rows), np.rint(1e9 * targets), 1e9 * WITHIN
+    # dpss meets sums exactly: 10^5 steps a value, and the target is the sum of every third value.
+    coarse = np.rint(1e5 * rows)
+    asked = {"flsss": fine, "dpss": (coarse, coarse[:, ::3].sum(axis=1), 0.0)}
+    given = {
+        name: {"values": v.astype(int).tolist(), "targets": t.astype(int).tolist(), "within": int(w)}
+        for name, (v, t, w) in asked.items()
+    }
+    script = Path(__file__).with_name("subset_sum_peers.py")
+    answers = subprocess.run([python, script], input=json.dumps(given), capture_output=True, text=True, check=True)
+    for line in answers.stdout.splitlines():
+        answer = json.loads(line)
+        values, goals, within = asked[answer["name"]]
+        mine = []
+        for _ in range(20):
+            began = time.process_time()
+            errors = best_subsets(values, goals, within=within)[1]
+            mine.append((time.process_time() - began) / len(values))
+        spent, met = statistics.median(mine), int((errors <= within).sum())
+        print(
+            f"{answer['name']} {answer['version']} (integers, within {within:g}): {1e6 * answer['seconds']:,.0f} us"
+        )
+        print(f"  {answer['solved']} of {answer['of']} met, error {answer['error']}; prunegap {1e6 * spent:.1f} us")
+        print(f"  {met} of {len(values)} met; ratio {answer['seconds'] / spent:,.0f}x")
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
-    workers = parser.parse_args().workers
+    parser.add_argument("--peer-python", default=None)
+    options = parser.parse_args()
+    workers = options.workers
     print(f"{platform.platform()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {workers} workers")
     print(f"n = {COUNT}, values and targets U[-1, 1], float64; CPU microseconds a problem, medians")
     best = ours(workers, 0.0)
@@ -124,6 +159,8 @@ def main() -> None:
             continue
         ratio = spent / mine[0]
         print(f"{name} {version}: {1e6 * spent:,.0f} us ({solved} problems, error {error:.1e}), ratio {ratio:,.0f}x")
+    if options.peer_python:
+        integer_peers(options.peer_python)
 
 
 if __name__ == "__main__":

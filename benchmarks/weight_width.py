@@ -6,6 +6,7 @@ v_i |W_ij| within tau of -w*_j. tau = epsilon / sqrt(d), the largest equal share
 error is the l2 norm over coordinates). Every subset sum is solved exactly. The draw is the canonical one.
 
 Run: python benchmarks/weight_width.py [--dimension 8,64,1024] [--epsilon 0.1,0.01,0.001] [--seeds 10] [--seconds 5]
+[--fine 0.01]
 """
 
 from __future__ import annotations
@@ -37,10 +38,13 @@ def block_is_enough(values: np.ndarray, goal: float, tolerance: float) -> bool:
 
 def textbook_width(dimension: int, epsilon: float, seed: int) -> int:
     """Return d k for the least k that serves every coordinate."""
-    draw, k = Draw(dimension, seed), 2
+    draw, k, drawn = Draw(dimension, seed), 2, 16
     target, tolerance = draw.target(), epsilon / np.sqrt(dimension)
+    network = draw.network(dimension * drawn)
     while True:
-        network = draw.network(dimension * k)
+        if k > drawn:
+            drawn *= 2
+            network = draw.network(dimension * drawn)
         for j in range(dimension):
             block = slice(j * k, (j + 1) * k)
             w, v = network.weights[block, j], network.outputs[block]
@@ -52,18 +56,19 @@ def textbook_width(dimension: int, epsilon: float, seed: int) -> int:
         k += 1
 
 
-def our_width(dimension: int, epsilon: float, seed: int, seconds: float) -> tuple[int, float]:
-    """Return the narrowest certified ticket found, to 1 %, and the seconds that the search took at that width."""
+def our_width(dimension: int, epsilon: float, seed: int, seconds: float, fine: float) -> tuple[int, float]:
+    """Return the narrowest certified ticket found, to a part `fine` of it, and the seconds of the search there."""
     draw, search = Draw(dimension, seed), SeparableSearch()
-    low, high, width, took = 0, None, 2 * dimension, 0.0
-    while high is None or high - low > max(1, high // 100):
+    low, high, took = 0, None, 0.0
+    width = 4 + round(1.6 * estimated_separable_width(dimension, epsilon))
+    while high is None or high - low > max(1, fine * high):
         problem = Problem.from_draw(draw, width, epsilon, Weight())
         outcome = search.search(problem, Budget(seconds))
         if outcome.ticket_width is None:
             low = width
         else:
             high, took = outcome.ticket_width, outcome.seconds
-        width = (low + high) // 2 if high else int(1.25 * width) + 1
+        width = int(1.25 * width) + 1 if high is None else (low + high) // 2 if low else int(0.9 * high)
     return high, took
 
 
@@ -74,6 +79,7 @@ def main() -> None:
     parser.add_argument("--epsilon", default="0.1,0.01,0.001")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--fine", type=float, default=0.01)
     asked = parser.parse_args()
     head = (
         "d",
@@ -93,7 +99,7 @@ def main() -> None:
         for epsilon in map(float, asked.epsilon.split(",")):
             start, widths, books, masses, times = time.perf_counter(), [], [], [], []
             for seed in range(asked.seeds):
-                width, took = our_width(dimension, epsilon, seed, asked.seconds)
+                width, took = our_width(dimension, epsilon, seed, asked.seconds, asked.fine)
                 widths.append(width)
                 times.append(took)
                 books.append(textbook_width(dimension, epsilon, seed))
