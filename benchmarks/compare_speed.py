@@ -1,9 +1,10 @@
 """Claim: sparse weights run faster than dense where prunegap says so, and never slower; half the neurons run faster.
 
-Three tables, each ratio against the dense model beside it in the same turns:
+Four tables, each ratio against the dense model beside it in the same turns:
 layers: Linear layers with 90, 95 and 98 % zeros, the execution prunegap chooses, and torch's `F.linear(x, W_csr)`;
 neurons: an MLP and a CNN whose hidden widths are cut until half the parameters are left;
-never slower: every model of a table of granularities and keep fractions, as `fastest` returns it.
+never slower: every model of a table of granularities and keep fractions, as `fastest` returns it;
+graphs: a tiny model as the graph that shrinking makes of it (with nothing removed) beside the model itself, in turns.
 
     python benchmarks/compare_speed.py --batch 64 --threads 2
 """
@@ -14,12 +15,17 @@ import argparse
 import platform
 import warnings
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from prunegap.trained.execute.choose import fastest
 from prunegap.trained.latency import measure_latency
+from prunegap.trained.structure import trace
+from prunegap.trained.structure.shrink import cut
+from prunegap.trained.timing import Span, timed_in_turns
+from quality_models import ViT
 
 SHAPES = [(512, 512), (1024, 1024), (512, 2048), (2048, 512), (4096, 1024)]
 
@@ -131,17 +137,41 @@ def never_slower(batch: int, threads: int) -> None:
     print(f"slowest: {worst:.2f} times dense")
 
 
+def graphs() -> None:
+    print("\ntiny model at batch 2  speed of the graph over the module's")
+    small = nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(4 * 49, 16), nn.ReLU(), nn.Linear(16, 4),
+    )  # fmt: skip
+    models = {
+        "MLP 64-64-64": (nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64)), (64,)),
+        "CNN of 4 channels": (small, (1, 14, 14)),
+        "ViT of width 16": (ViT(16, 4, 2), (1, 8, 8)),
+    }
+    for name, (model, shape) in models.items():
+        inputs = torch.randn(2, *shape)
+        graph = cut(model.eval(), trace(model, (inputs,)), {}).eval()
+        calls = {"module": partial(model, inputs), "graph": partial(graph, inputs)}
+        with torch.inference_mode():
+            seconds = timed_in_turns(calls, turns=101)
+        ratio = Span.of([a / b for a, b in zip(seconds["module"], seconds["graph"], strict=True)])
+        print(f"{name:20s}  {ratio.median:.2f} ({ratio.low:.2f}-{ratio.high:.2f})", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--tables", default="layers,neurons,never_slower")
+    parser.add_argument("--tables", default="layers,neurons,never_slower,graphs")
     asked = parser.parse_args()
     warnings.simplefilter("ignore")
     torch.set_num_threads(asked.threads)
     torch.manual_seed(0)
     print(f"torch {torch.__version__}, {platform.platform()}, batch {asked.batch}, {asked.threads} threads")
     for name in asked.tables.split(","):
+        if name == "graphs":
+            graphs()
+            continue
         {"layers": layers, "neurons": neurons, "never_slower": never_slower}[name](asked.batch, asked.threads)
 
 
