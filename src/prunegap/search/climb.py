@@ -15,7 +15,6 @@ from typing import ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from prunegap.certify import certify
 from prunegap.kernels.branch import DEPTH, IMPOSSIBLE, LAST, NODES, PAUSED, climb
 from prunegap.kernels.join import screen
 from prunegap.kernels.tents import POINTS, REACHES, by_magnitude, conditions, rounded
@@ -23,10 +22,10 @@ from prunegap.model.mask import Mask
 from prunegap.model.network import Matrix
 from prunegap.model.outcome import Finding
 from prunegap.model.problem import Problem
-from prunegap.search.base import Deadline, Search
+from prunegap.search.base import Deadline, Search, certified
 from prunegap.search.plane import Circle, refusal
 
-FIRST_WINDOW = 44
+FIRST_WINDOW = 32
 WINDOW_STEP = 1.3
 """Rows are made for so many neurons, and again for more once these hold no ticket."""
 
@@ -52,7 +51,7 @@ class NeuronClimb(Search):
         proven, nodes, window = 0, 0, min(FIRST_WINDOW, problem.width)
         memory, reason = np.ones(0, dtype=np.float32), "no neuron is kept"
         while proven < problem.width:
-            walk = _Walk(problem.prefix(window), proven, memory)
+            walk = _Walk(problem, window, proven, memory)
             try:
                 walk.run(deadline)
             except KeyboardInterrupt:
@@ -68,11 +67,11 @@ class NeuronClimb(Search):
 class _Walk:
     """The climb over the neurons of one window, from the width `proven` on."""
 
-    def __init__(self, problem: Problem, proven: int, memory: NDArray[np.float32]) -> None:
-        self.problem, self.proven = problem, proven
+    def __init__(self, problem: Problem, window: int, proven: int, memory: NDArray[np.float32]) -> None:
+        self.problem, self.window, self.proven = problem, window, proven
         self.ticket: Mask | None = None
         self.stopped = ""
-        self._circle = circle = Circle.of(problem)
+        self._circle = circle = Circle.of(problem.prefix(window))
         self._kinks = np.argsort(circle.neurons, kind="stable")
         """The kink of each column; columns are in the order of their neurons."""
         self._meta = np.array([int(np.searchsorted(circle.neurons[self._kinks], proven)) - 1, -1, 0])
@@ -89,7 +88,7 @@ class _Walk:
             room[useful] + steps[before].sum(axis=0, dtype=np.int64)
             for room, steps in zip((up, down), self._steps[::-1], strict=True)
         )
-        self.memory = np.ones(POINTS + problem.width * REACHES.size, dtype=np.float32)
+        self.memory = np.ones(POINTS + circle.neurons.size * REACHES.size, dtype=np.float32)
         self.memory[: memory.size] = memory
 
     @property
@@ -115,7 +114,7 @@ class _Walk:
                 states, ups, downs, branches, tried, self._meta, CHUNK_NODES,
             )  # fmt: skip
             last = int(self._meta[LAST])
-            self.proven = self.problem.width
+            self.proven = self.window
             if verdict == IMPOSSIBLE:
                 break
             self.proven = int(self._circle.neurons[self._kinks[last]])
@@ -131,7 +130,8 @@ class _Walk:
         if not screen(circle.angles, circle.strengths, circle.is_b, kept, circle.tube, circle.linear):
             return
         mask = Mask.of_neurons(circle.neurons[kept], self.problem.width, 2)
-        certificate = certify(self.problem, mask)
+        # The caller asks for the certificate of this mask again.
+        certificate = certified(self.problem, mask)
         if certificate.proves(self.problem.epsilon):
             self.ticket = mask
         elif not certificate.refutes(self.problem.epsilon):
