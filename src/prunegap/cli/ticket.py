@@ -276,8 +276,8 @@ def _impossible_object(impossible: tuple[Impossible, ...]) -> dict[str, Any]:
 
 def _impossible_lines(impossible: tuple[Impossible, ...]) -> str:
     lines = [
-        f"impossible: layer {part.layer}: {part.count} of {part.of} sums are met by no subset at width {part.width}, "
-        f"the first for input {part.first[1]}, weight {part.first[2]}"
+        f"impossible: layer {part.layer}: {part.count} of {part.of} sums tried are met by no subset at width "
+        f"{part.width}, the first for input {part.first[1]}, weight {part.first[2]}"
         for part in impossible
     ]
     return "\n".join([*lines, "nothing was written; allow a larger epsilon or a greater width"])

@@ -57,8 +57,9 @@ WIDEST = 80
 class Impossible:
     """Sums of a layer that no subset of their candidates meets, at the given width and scale: proven by search.
 
-    `count` of `of` sums; `first` is one of them: side, input channel (constants last), place among its weights. The
-    proof holds for epsilon less 2^-42 of the scale, which is what roundings may hide.
+    `count` of the `of` sums that were searched until one was found; `first` is one of them: side, input channel
+    (constants last), place among its weights. The proof holds for epsilon less 2^-42 of the scale, which is what
+    roundings may hide.
     """
 
     layer: str
@@ -245,8 +246,9 @@ def _cut_layer(
     start = default_width(float(goals.within.min())) if width is None else width
     cut: TicketLayer | Impossible | None = None
     for wide in range(start, max(start, WIDEST if width is None else start) + 1, 8):
-        best, *others = _ranked_scales(goals, seed, index, wide)
-        for exponent in [best, *others]:
+        # One sum of the sample that nothing meets is proof enough for its scale: the rest need not be searched.
+        cut, exponents = _ranked_scales(goals, seed, index, wide)
+        for exponent in exponents:
             cut = _cut(goals, goals.source(seed, index, wide, exponent), workers, device, report)
             if isinstance(cut, TicketLayer):
                 return cut
@@ -254,21 +256,31 @@ def _cut_layer(
     return cut
 
 
-def _ranked_scales(goals: _Goals, seed: int, index: int, width: int) -> list[int]:
-    """Return exponents of the scale, the most promising first: fewest impossible weights, then fewest paths."""
+def _ranked_scales(goals: _Goals, seed: int, index: int, width: int) -> tuple[Impossible | None, list[int]]:
+    """Return exponents of the scale, the fewest paths first, and one at which a sum of the sample is impossible.
+
+    All of the latter are left out.
+    """
     largest = goals.largest
     if largest == 0.0:
-        return [0]
+        return None, [0]
     top = math.ceil(math.log2(largest))
     blocks = np.unique(np.linspace(0, goals.shape.inputs - 1, SAMPLE).astype(int)).tolist()
     blocks.append(int(np.abs(goals.columns).max(axis=1).argmax()))
-    ranked = []
+    ranked, impossible = [], None
     for exponent in (top, top - 1, top + 1):
-        source = goals.source(seed, index, width, exponent)
-        found = np.concatenate([_alone(goals, source, block) for block in blocks])
-        kept = int(np.bitwise_count(np.maximum(found, 0).astype(np.uint64)).sum())
-        ranked.append((int((found < 0).sum()), kept, exponent))
-    return [exponent for _, _, exponent in sorted(ranked)]
+        source, kept, of = goals.source(seed, index, width, exponent), 0, 0
+        for block in blocks:
+            found = _alone(goals, source, block)
+            absent, of = np.flatnonzero(found < 0), of + found.size
+            if absent.size:
+                first = (1, block, int(absent[0]))
+                impossible = Impossible(goals.name, absent.size, of, first, width, exponent)
+                break
+            kept += int(np.bitwise_count(found.astype(np.uint64)).sum())
+        else:
+            ranked.append((kept, exponent))
+    return impossible, [exponent for _, exponent in sorted(ranked)]
 
 
 def _alone(goals: _Goals, source: SourceLayer, block: int) -> Masks:
@@ -336,6 +348,8 @@ def _cut(
                 above = masks
                 done += masks.size
             report(done // len(goals.sides))
+            if missing:
+                break
     if missing:
         return Impossible(goals.name, missing, of, first, source.width, source.exponent)
     return TicketLayer(source, goals.sides, writer.finished())

@@ -37,6 +37,8 @@ BLOCK = 4096
 """Hidden neurons searched at a time: their Gram matrix takes 64 MB."""
 ROWS = 1024
 """Inputs, or positions of a convolution, that a layer is fitted on."""
+LEAST_ROWS = 256
+"""No convolution is fitted on fewer positions."""
 ROUNDS = 3
 """How often every block is searched."""
 PASSES = 20
@@ -125,6 +127,9 @@ class _Problem:
 
     def __init__(self, step: Step, source: SourceLayer, x: Tensor, goal: Tensor, rows: int) -> None:
         self.step, self.source = step, source
+        if step.kind == "conv2d":
+            # A position gives as many equations as there are outputs; eight for each neuron are plenty.
+            rows = min(rows, max(LEAST_ROWS, -(-8 * source.hidden // step.shape.outputs)))
         self.patches, self.inside, self.goal = _sampled(step, x, goal, rows)
         pair = drawn_pair(replace(source, exponent=0))
         self.first = pair.first.numpy()
@@ -177,11 +182,18 @@ class _Problem:
         """Return the inner products of the contributions at scale 1: sums over taps of products of Gram matrices."""
         taps = features.shape[2]
         gram = np.zeros((features.shape[1],) * 2, dtype=np.float32)
+        said, sent = (np.ascontiguousarray(part.transpose(2, 0, 1)) for part in (features, columns))
         for one in range(taps):
-            for other in range(taps):
-                said = features[:, :, one].T @ features[:, :, other]
-                said *= columns[:, :, one] @ columns[:, :, other].T
-                gram += said
+            for other in range(one):
+                both = said[one].T @ said[other]
+                both *= sent[one] @ sent[other].T
+                gram += both
+        # Two taps and the same two the other way round are each other's transposes.
+        gram += gram.T.copy()
+        for tap in range(taps):
+            own = said[tap].T @ said[tap]
+            own *= sent[tap] @ sent[tap].T
+            gram += own
         return gram
 
     def _improve(self, state: _State, part: slice, features: Float32s, gram: Float32s, passes: int) -> None:

@@ -213,7 +213,7 @@ class _Table:
         if making.ticket is None:
             wide = max(part.width for part in making.impossible)
             missing, of = (sum(getattr(part, name) for part in making.impossible) for name in ("count", "of"))
-            reason = f"{missing} of {of} sums are met by no subset"
+            reason = f"{missing} of {of} sums tried are met by no subset"
             self.rows.append(Row("subset sums", "weight", wide, Status.IMPOSSIBLE, seconds, reason))
             return self._sources(None, wide)
         ticket = with_claim(making.ticket, self.target)

@@ -120,6 +120,8 @@ class _Wiring:
                 self._add(f"{name}{len(self.steps)}", name, [self.here], **_FIXED[name](options))
             else:
                 self._layer(name, options)
+        except BadInputError:
+            raise
         except (ValueError, KeyError) as error:
             self.refused.append(f"{word} ({error})")
 
