@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from prunegap.kernels.mask_code import STATE, begin_encoding, encode, end_encoding, fresh_counts
-from prunegap.kernels.smallest import shaped_subsets, smallest_within, summed
+from prunegap.kernels.smallest import MOST_CANDIDATES, shaped_subsets, smallest_within, summed
 from prunegap.kernels.subset_sum import workspace
 from prunegap.model.errors import BadInputError
 from prunegap.model.outcome import Status
@@ -50,7 +50,9 @@ LEAST_SHARE = 128
 SAMPLE = 24
 """Inputs on which scales are compared."""
 WIDEST = 80
-"""Where widening ends by itself: 40 candidates of either sign."""
+"""Where an input has 40 candidates of either sign in the mean."""
+WIDER = (*range(16, WIDEST + 1, 8), 96, 128)
+"""Widths tried in turn: at 128 nearly every input has 40, and a few unlucky sums among millions are met."""
 
 
 @dataclass(frozen=True)
@@ -243,31 +245,36 @@ def _cut_layer(
     goals: _Goals, seed: int, index: int, width: int | None, workers: int, device: torch.device, report: _Report
 ) -> TicketLayer | Impossible:
     """Return the layer's masks, at the given width or the first wide enough."""
-    start = default_width(float(goals.within.min())) if width is None else width
-    cut: TicketLayer | Impossible | None = None
-    for wide in range(start, max(start, WIDEST if width is None else start) + 1, 8):
+    start = default_width(float(goals.within.min()))
+    for wide in [start, *(wide for wide in WIDER if wide > start)] if width is None else [width]:
         # One sum of the sample that nothing meets is proof enough for its scale: the rest need not be searched.
-        cut, exponents = _ranked_scales(goals, seed, index, wide)
+        failed, exponents = _ranked_scales(goals, seed, index, wide)
         for exponent in exponents:
             cut = _cut(goals, goals.source(seed, index, wide, exponent), workers, device, report)
             if isinstance(cut, TicketLayer):
                 return cut
-    assert isinstance(cut, Impossible)
-    return cut
+            failed.append(cut)
+        if all(_has_all_candidates(goals, seed, index, part) for part in failed):
+            break
+    return failed[-1]
 
 
-def _ranked_scales(goals: _Goals, seed: int, index: int, width: int) -> tuple[Impossible | None, list[int]]:
-    """Return exponents of the scale, the fewest paths first, and one at which a sum of the sample is impossible.
+def _has_all_candidates(goals: _Goals, seed: int, index: int, part: Impossible) -> bool:
+    """Return whether a wider source would offer the impossible sum no other candidates."""
+    side, block, _ = part.first
+    source = goals.source(seed, index, part.width, part.exponent)
+    return source.candidates(block, side).rows.size == MOST_CANDIDATES
 
-    All of the latter are left out.
-    """
+
+def _ranked_scales(goals: _Goals, seed: int, index: int, width: int) -> tuple[list[Impossible], list[int]]:
+    """Return the scales at which a sum of the sample is impossible, and the others, the fewest paths first."""
     largest = goals.largest
     if largest == 0.0:
-        return None, [0]
+        return [], [0]
     top = math.ceil(math.log2(largest))
     blocks = np.unique(np.linspace(0, goals.shape.inputs - 1, SAMPLE).astype(int)).tolist()
     blocks.append(int(np.abs(goals.columns).max(axis=1).argmax()))
-    ranked, impossible = [], None
+    ranked, failed = [], []
     for exponent in (top, top - 1, top + 1):
         source, kept, of = goals.source(seed, index, width, exponent), 0, 0
         for block in blocks:
@@ -275,12 +282,12 @@ def _ranked_scales(goals: _Goals, seed: int, index: int, width: int) -> tuple[Im
             absent, of = np.flatnonzero(found < 0), of + found.size
             if absent.size:
                 first = (1, block, int(absent[0]))
-                impossible = Impossible(goals.name, absent.size, of, first, width, exponent)
+                failed.append(Impossible(goals.name, absent.size, of, first, width, exponent))
                 break
             kept += int(np.bitwise_count(found.astype(np.uint64)).sum())
         else:
             ranked.append((kept, exponent))
-    return impossible, [exponent for _, exponent in sorted(ranked)]
+    return failed, [exponent for _, exponent in sorted(ranked)]
 
 
 def _alone(goals: _Goals, source: SourceLayer, block: int) -> Masks:
