@@ -97,7 +97,7 @@ def test_a_layer_that_is_never_called_stays_dense_and_is_named(monkeypatch: pyte
     ("seconds", "reason"),
     [
         ({DENSE: 1.0, "csr": 0.99, "sparse": 0.5}, "1.01 (1.01 to 1.01) times"),
-        ({DENSE: 1.0, "csr": 3.0, "sparse": 0.5}, "0.33 (0.33 to 0.33) times"),
+        ({DENSE: 1.0, "csr": 3.0, "sparse": 0.5}, "0.33 times"),
         ({DENSE: 1.0, "csr": 0.5, "sparse": 1.5}, "the whole model was 0.67"),
     ],
 )

@@ -27,6 +27,8 @@ from prunegap.trained.timing import Span, timed_in_turns
 DENSE = "dense"
 LEAST_GAIN = 0.05
 """A sparse form must surely (low end of the 95 % interval) be faster than dense by this part."""
+HOPELESS = 1.5
+"""A sparse form that takes this many times as long as dense, in the better of two turns, is timed no further."""
 MOST_KEPT = 0.6
 """Fraction of kept weights above which no sparse form has been seen to win, so none is timed."""
 TOLERANCE = 1e-4
@@ -136,10 +138,20 @@ def _choose(
         why = "no sparse form of this layer exists" if not forms else "its sparse forms gave other numbers"
         return Choice(name, DENSE, kept, {}, why), None
     calls = {kind: partial(form, given) for kind, form in {DENSE: layer, **right}.items()}
+    # Two turns tell what is hopeless; only the rest is worth the full number.
+    least = {kind: min(times) for kind, times in timed_in_turns(calls, 2).items()}
+    hopeful = {kind: call for kind, call in calls.items() if least[kind] <= HOPELESS * least[DENSE]}
+    if len(hopeful) == 1:
+        best = min(right, key=least.__getitem__)
+        return Choice(
+            name, DENSE, kept, least, f"{best} is {least[DENSE] / least[best]:.2f} times as fast as dense"
+        ), None
+    calls = hopeful
     seconds = timed_in_turns(calls, turns)
     gains = {
         kind: Span.of([slow / quick for slow, quick in zip(seconds[DENSE], seconds[kind], strict=True)])
-        for kind in right
+        for kind in calls
+        if kind != DENSE
     }
     best = max(gains, key=lambda kind: gains[kind].median)
     gain, medians = gains[best], {kind: median(times) for kind, times in seconds.items()}
