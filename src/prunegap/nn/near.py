@@ -72,9 +72,7 @@ def certify_near(
             if progress is not None:
                 progress("inputs, proofs near them", place + 1, len(points))
     except TooLargeError:
-        raise BadInputError(
-            "--near", "needs a network of fewer weights", "leave it out, or use a radius of 0"
-        ) from None
+        raise BadInputError("--near", "needs a network whose layers have fewer entries", "leave it out") from None
     mean = sum(bounds) / len(bounds)
     return NearCertificate(radius, len(points), digest_of(points), in_digits(max(bounds)), in_digits(mean))
 
