@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from prunegap.model.problem import Problem
 CENSUS_ROOM = 400
 
 
+@lru_cache(maxsize=4)
 def refusal(problem: Problem) -> str | None:
     """Return why a problem is none for the plane: other dimensions, granularities, epsilon too large or too small."""
     if not isinstance(problem.granularity, Neuron):
