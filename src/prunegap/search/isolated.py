@@ -24,6 +24,7 @@ from scipy.sparse.csgraph import connected_components
 from prunegap.kernels.jit import compiled
 from prunegap.model.network import Matrix, Vector
 from prunegap.model.problem import Problem
+from prunegap.search.base import Deadline
 from prunegap.search.program import Columns
 
 Integers = NDArray[np.int64]
@@ -155,8 +156,8 @@ class Kinks:
         self._thin(alive, chosen)
         return bool(alive[chosen].all())
 
-    def choices(self) -> list[Integers] | None:
-        """Return all sets of columns with several weights that a ticket may keep, or None where they are too many."""
+    def choices(self, deadline: Deadline) -> list[Integers] | None:
+        """Return all sets of columns with several weights that a ticket may keep, or None: too many, or no time."""
         sets = [np.zeros(0, dtype=np.int64)]
         for cluster in self._clusters():
             neurons = self.columns.neurons[cluster]
@@ -164,7 +165,12 @@ class Kinks:
             if math.prod(map(len, options)) > MOST_LOOKED_AT:
                 return None
             subsets = (np.array(part, dtype=np.int64) for part in itertools.product(*options))
-            allowed = [part[part >= 0] for part in subsets if self._consistent(part[part >= 0])]
+            allowed = []
+            for part in subsets:
+                if deadline.expired:
+                    return None
+                if self._consistent(part[part >= 0]):
+                    allowed.append(part[part >= 0])
             sets = [np.concatenate([one, other]) for one in sets for other in allowed]
             if len(sets) > MOST_CHOICES:
                 return None

@@ -20,6 +20,7 @@ from prunegap.search.separable import SeparableSearch
 from prunegap.search.signs import SignClasses
 from prunegap.search.slices import InputSlices, slices_of
 from prunegap.search.sweep import PlaneSweep
+from prunegap.search.target_kink import TargetKink
 
 WIDE_TUBE = 0.04
 """Part of the target's norm: above it planes say little about blocks."""
@@ -36,8 +37,11 @@ SWEEP = PlaneSweep(scout=LOCAL)
 CLIMB = NeuronClimb(scout=LOCAL)
 SEPARABLE = SeparableSearch()
 SIGNS = SignClasses()
+TARGET_KINK = TargetKink()
 # A few attempts cost milliseconds and settle the widths with room to spare, which are the hard ones for the program.
-PORTFOLIO = Portfolio("portfolio", (SeparableSearch(attempts=2), SIGNS, PROGRAM), (1.0, 0.5, 1.0))
+PORTFOLIO = Portfolio("portfolio", (TARGET_KINK, SeparableSearch(attempts=2), PROGRAM))
+# At small epsilon lists settle all widths up to the narrowest ticket sooner than an attempt in vain takes.
+FINE_PLANE = Portfolio("fine-plane", (SIGNS, SeparableSearch(attempts=2), PROGRAM), (0.6, 0.5, 1.0))
 FRACTIONAL = FractionalBound()
 
 
@@ -86,8 +90,8 @@ BLOCK_SCOUT = Portfolio("block-scout", (PlaneTickets(attempts=6), LOCAL))
 # The same where single weights are not enough: blocks, and the kink that a linear readout keeps.
 SLICED = Portfolio(
     "sliced",
-    (SLICES, PROGRAM, PlaneTickets(attempts=3), LocalSearch(restarts=7), PROGRAM, LOCAL),
-    (0.3, 0.15, 0.3, 0.3, 0.7, 1.0),
+    (TARGET_KINK, SLICES, PROGRAM, PlaneTickets(attempts=3), LocalSearch(restarts=7), PROGRAM, LOCAL),
+    (1.0, 0.3, 0.15, 0.3, 0.3, 0.7, 1.0),
     growth=1.12,
     scout=BLOCK_SCOUT,
 )
@@ -115,7 +119,9 @@ SEARCHES: dict[str, Search] = {
     BLOCK_SCOUT.name: BLOCK_SCOUT,
     MIXED.name: MIXED,
     SIGNS.name: SIGNS,
+    TARGET_KINK.name: TARGET_KINK,
     FINE.name: FINE,
+    FINE_PLANE.name: FINE_PLANE,
     SLICED.name: SLICED,
     SWEPT.name: SWEPT,
 }
@@ -133,7 +139,7 @@ def choose(problem: Problem) -> Search:
     if isinstance(problem.granularity, Neuron):
         return exact(problem) if problem.dimension == 2 else NEURONS
     if problem.dimension == 2:
-        return PORTFOLIO
+        return FINE_PLANE if exact(problem) is SIGNS else PORTFOLIO
     if SEPARABLE.refusal(problem) is not None:
         return SWEPT if any(_is_swept(part) for part in slices_of(problem)) else SLICED
     if problem.dimension > MOST_MIXED:

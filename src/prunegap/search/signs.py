@@ -129,11 +129,13 @@ def narrowest(problem: Problem, deadline: Deadline) -> Mask | None:
     Raises UnsettledError where time, memory or rounding leave the question open.
     """
     kinks = Kinks(problem)
-    choices = kinks.choices()
+    choices = kinks.choices(deadline)
     if choices is None:
         raise UnsettledError(f"{kinks.left().size} rows of several weights may mend each other's kinks")
     known: Known = {}
     for chosen in choices:
+        if deadline.expired:
+            raise UnsettledError("the time limit was reached")
         mask = _Sums(problem, kinks, chosen, known).search(deadline)
         if mask is not None:
             return mask
