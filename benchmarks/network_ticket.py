@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from prunegap import nn as tickets
 from prunegap.kernels.smallest import smallest_within
 from prunegap.kernels.subset_sum import workspace
+from prunegap.model.errors import BadInputError
 
 LENET = "conv1(padding=2) relu maxpool(2) conv2 relu maxpool(2) flatten fc1 relu fc2 relu fc3"
 NETWORKS = ("mnist-fc", "mnist-fc-normalised", "lenet5", "resnet20")
@@ -100,12 +101,9 @@ def case(name: str, data: Path, seed: int) -> tuple[tickets.Target, tickets.Inpu
     target = tickets.read_target(path, "fc1 relu fc2", (784,))
     if name == "mnist-fc":
         return target, tickets.InputSet(), x, y
-    # Inputs (x - mean) / spread, as in training: W z = W (x / spread) + b with b = -(mean / spread) W 1, and x >= 0.
-    weight = target.weights["fc1"].weight
-    state = {"fc1.weight": weight, "fc1.bias": weight.sum(axis=1) * (-MEAN / SPREAD)}
-    state["fc2.weight"] = target.weights["fc2"].weight
-    moved = tickets.target_of({k: torch.from_numpy(v) for k, v in state.items()}, "fc1 relu fc2", (784,))
-    return moved, tickets.InputSet(high=3.2458), x / SPREAD, y
+    # Inputs as in training; the shift makes the first layer one-sided.
+    inputs = tickets.InputSet.parse(f"pixels:{MEAN}:{SPREAD}")
+    return tickets.shifted(target, inputs), inputs, (x - MEAN) / SPREAD, y
 
 
 def run(name: str, data: Path, epsilon: float, seed: int, price: float) -> dict[str, Any]:
@@ -144,6 +142,7 @@ def run(name: str, data: Path, epsilon: float, seed: int, price: float) -> dict[
         "agreement": measured.agreement,
         "greatest_error": measured.greatest_error,
         "proven_error": certificate["output_error"],
+        "near": near(ticket, target, x),
         "weight_error": certificate["weight_error"],
         "same_bits": all(bool((same[key] == value).all()) for key, value in loaded.state_dict().items()),
         **peer(ticket, target, epsilon),
@@ -158,6 +157,14 @@ def made(
     if ticket is None:
         raise SystemExit("impossible")
     return ticket
+
+
+def near(ticket: tickets.NetworkTicket, target: tickets.Target, x: np.ndarray) -> float | None:
+    """Return what is proven within 0.001 of each of the first five inputs, None where the network is too large."""
+    try:
+        return tickets.certify_near(ticket, target, x, 0.001, 5).output_error
+    except BadInputError:
+        return None
 
 
 def peer(ticket: tickets.NetworkTicket, target: tickets.Target, epsilon: float, sample: int = 40) -> dict[str, Any]:
@@ -210,7 +217,8 @@ def told(row: dict[str, Any]) -> str:
         f"  peak {row['peak_mb']:.0f} MB; kept {row['kept']:.3f} a weight ({row['paths']:.3f} with paths apart), "
         f"file {row['bits']:.2f} bits a weight, loads to the same bits: {row['same_bits']}\n"
         f"  same class {row['agreement']:.2%}{right}; output error measured {row['greatest_error']:.3g}, proven "
-        f"{row['proven_error']:.3g}; weights within {row['weight_error']:.6f}\n"
+        f"{row['proven_error']:.3g}, within 0.001 of five inputs {row['near'] and format(row['near'], '.3g')}; "
+        f"weights within {row['weight_error']:.6f}\n"
         f"  CP-SAT takes {row.get('peer_ratio', 0):.0f} times as long a weight; same fewest {row.get('peer_agreed')}"
     )
 

