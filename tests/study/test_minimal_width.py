@@ -10,6 +10,7 @@ from scripted import Scripted
 import oracles
 from prunegap.model.granularity import Granularity, Neuron, Weight
 from prunegap.model.network import Readout
+from prunegap.search.base import Search
 from prunegap.study.cell import Cell
 from prunegap.study.width import Effort, WidthInterval, WidthStatus, minimal_width
 
@@ -79,6 +80,23 @@ def test_the_time_is_shared_and_a_last_question_may_take_all_of_it() -> None:
     assert script.asked == [3, 1]
     assert script.offered[0] == pytest.approx(50.0, abs=1.0)
     assert script.offered[1] == pytest.approx(100.0, abs=1.0)
+
+
+def test_a_search_of_all_widths_that_runs_out_of_time_leaves_the_upper_end_to_its_scout() -> None:
+    def sweep(proves_to: int, scout: Search | None) -> Search:
+        search = Scripted(30, finds_from=10**9, proves_to=proves_to)
+        search.finds_least, search.scout = True, scout  # type: ignore[misc]
+        return search
+
+    cell = Cell(2, 0.1, Neuron(), 0)
+    scout = Scripted(30, finds_from=100)
+    exact = sweep(20, scout)
+    width = minimal_width(cell, Effort(40.0, 1000), choose=lambda _: exact)
+    assert (width.lower, width.upper) == (0, 30)
+    assert isinstance(exact, Scripted)
+    assert exact.offered[0] == pytest.approx(34.0, rel=0.01)
+    assert scout.asked[0] > 100
+    assert minimal_width(cell, Effort(40.0, 1000), choose=lambda _: sweep(20, None)).upper is None
 
 
 def test_a_contradiction_is_loud() -> None:

@@ -1,0 +1,71 @@
+"""Every choice of kinks meets every row made for its own error, as floats and as integers."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from prunegap.certify import certify
+from prunegap.kernels.tents import POINTS, REACHES, by_magnitude, conditions, rounded
+from prunegap.model.granularity import Neuron
+from prunegap.model.mask import Mask
+from prunegap.model.network import Network, Readout
+from prunegap.model.problem import Problem
+from prunegap.search.plane import Circle
+
+WIDTH = 7
+
+
+def circle_of(seed: int, readout: Readout) -> tuple[Problem, Circle]:
+    """Return a problem with most of the target in neuron 0, and strong and weak kinks in front of it."""
+    random = np.random.default_rng([seed, 11])
+    angles = random.uniform(-1.0, 1.0, WIDTH) + np.pi * random.integers(0, 2, WIDTH) + np.pi / 2
+    weights = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    outputs = random.uniform(-1, 1, WIDTH) * random.choice((0.2, 4.0), WIDTH)
+    weights[0], outputs[0] = (1.0, 0.1), 0.9
+    problem = Problem(Network(weights, outputs), np.array([1.0, 0.0]), 0.5, Neuron(), readout)
+    return problem, Circle.of(problem)
+
+
+@pytest.mark.parametrize("readout", list(Readout))
+def test_rows_hold_at_the_error_of_the_choice(readout: Readout) -> None:
+    tents = broken = asked = 0
+    for seed in range(12):
+        problem, circle = circle_of(seed, readout)
+        for chosen in np.random.default_rng(seed).integers(0, 2, (16, WIDTH)):
+            chosen[circle.neurons == 0] = 1
+            mask = Mask.of_neurons(circle.neurons[chosen == 1], WIDTH, 2)
+            error = certify(problem, mask).error_upper
+            tube = error * (1.0 + 1e-9) + 1e-12
+            values, low, high, ids = conditions(
+                circle.angles, circle.strengths, circle.is_b, tube, circle.linear, POINTS, REACHES
+            )
+            sums = values @ chosen
+            assert ((low <= sums) & (sums <= high)).all()
+            tents += int((ids >= POINTS).sum())
+            rises, falls, up, down, useful = rounded(values, low, high)
+            steps = chosen @ (rises.astype(np.int64) - falls)
+            assert ((steps <= up) & (-steps <= down)).all()
+            assert (useful | (values @ chosen <= high)).all()
+            # Rows for half the error are not met, but where a narrow peak hides between the points.
+            half = conditions(
+                circle.angles, circle.strengths, circle.is_b, 0.5 * error, circle.linear, POINTS, REACHES
+            )
+            sums, asked = half[0] @ chosen, asked + 1
+            broken += bool(((sums < half[1]) | (sums > half[2])).any())
+    assert tents >= 100
+    assert broken >= 0.9 * asked
+
+
+def test_entries_are_listed_from_the_greatest() -> None:
+    _, circle = circle_of(0, Readout.RELU)
+    values, low, high, _ = conditions(circle.angles, circle.strengths, circle.is_b, 0.1, False, POINTS, REACHES)
+    rises, falls, *_ = rounded(values, low, high)
+    starts, columns, entries = by_magnitude(rises, falls)
+    dense = np.zeros((len(starts) - 1, WIDTH), dtype=np.int64)
+    for r, (begin, end) in enumerate(pairwise(starts)):
+        dense[r, columns[begin:end]] = entries[begin:end]
+        assert (np.diff(np.abs(entries[begin:end])) <= 0).all()
+    assert np.array_equal(dense.T, rises.astype(np.int64) - falls)
