@@ -5,16 +5,20 @@ from __future__ import annotations
 import copy
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 
 import prunegap
+from prunegap.model.granularity import Neuron
 from prunegap.trained.compare import run as running
 from prunegap.trained.compare.measure import accuracy
 from prunegap.trained.compare.point import Comparison, PointStatus, as_object, from_text
+from prunegap.trained.execute.choose import multiply_adds
 from prunegap.trained.latency import Stopwatch
+from prunegap.trained.timing import Span
 from trained.compare.small import batches, cnn, mlp
 
 QUICK = prunegap.CompareOptions(repeats=2, turns=2, threads=1)
@@ -91,8 +95,24 @@ def test_saved_models_are_the_measured_ones(made: tuple[nn.Module, Comparison, P
         assert evaluate(loaded) == point.qualities[0], point.file
         if point.granularity == "neuron":
             names = {layer.layer for layer in point.layers}
-            kept = sum(v.numel() for k, v in loaded.state_dict().items() if k.removesuffix(".weight") in names)
-            assert kept == point.weights
+            weights = [v for k, v in loaded.state_dict().items() if k.removesuffix(".weight") in names]
+            # A smaller model that came out slower than dense is run, and saved, in its old shapes.
+            is_small = not any("the smaller model was" in layer.reason for layer in point.layers)
+            assert sum(v.numel() if is_small else int((v != 0).sum()) for v in weights) == point.weights
+
+
+@pytest.mark.parametrize(("speedup", "is_run"), [(Span(0.8, 0.7, 0.9), False), (Span(0.8, 0.7, 1.1), True)])
+def test_a_smaller_model_is_run_unless_surely_slower(speedup: Span, is_run: bool) -> None:
+    prepared = running.Run(mlp(), batches(), lambda _: 1.0, None, QUICK)
+    small = prepared._candidate(Neuron(), prepared._pruned(Neuron(), 0.5, 0))
+    prepared.stopwatch = SimpleNamespace(measure=lambda *_, **__: SimpleNamespace(speedup=speedup))  # type: ignore[assignment]
+    settled, _ = prepared._timed(small)
+    assert small.is_shrunk
+    assert (settled.run is small.run) == is_run
+    assert is_run or (
+        settled.run is small.masked and settled.multiply_adds == multiply_adds(small.masked, batches(1)[0])
+    )
+    assert is_run or all("0.80 times as fast" in layer.reason for layer in settled.layers)
 
 
 def test_json_is_the_comparison(made: tuple[nn.Module, Comparison, Path]) -> None:
