@@ -278,7 +278,7 @@ def _ranked_scales(goals: _Goals, seed: int, index: int, width: int) -> tuple[li
     for exponent in (top, top - 1, top + 1):
         source, kept, of = goals.source(seed, index, width, exponent), 0, 0
         for block in blocks:
-            found = _alone(goals, source, block)
+            found = goals.masks(source, 1, block, source.candidates(block, 1), goals.carried(), _Share(None, 1))
             absent, of = np.flatnonzero(found < 0), of + found.size
             if absent.size:
                 first = (1, block, int(absent[0]))
@@ -288,10 +288,6 @@ def _ranked_scales(goals: _Goals, seed: int, index: int, width: int) -> tuple[li
         else:
             ranked.append((kept, exponent))
     return failed, [exponent for _, exponent in sorted(ranked)]
-
-
-def _alone(goals: _Goals, source: SourceLayer, block: int) -> Masks:
-    return goals.masks(source, 1, block, source.candidates(block, 1), goals.carried(), _Share(None, 1))
 
 
 class _Finder:
