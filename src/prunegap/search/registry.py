@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from prunegap.model.granularity import Neuron
+from prunegap.model.network import Readout
 from prunegap.model.problem import Problem
 from prunegap.search.base import Search
 from prunegap.search.climb import NeuronClimb
@@ -25,7 +26,7 @@ from prunegap.search.target_kink import TargetKink
 WIDE_TUBE = 0.04
 """Part of the target's norm: above it planes say little about blocks."""
 
-CLIMBED_TUBE = 0.015
+CLIMBED_TUBE = {Readout.RELU: 0.015, Readout.LINEAR: 0.025}
 """The same: above it the tube hardly prunes the half circles of the sweep, while branching takes few nodes."""
 
 FINE_TUBE = 0.004
@@ -53,7 +54,8 @@ def exact(problem: Problem) -> Search:
     """Return the exact search for a problem: sign classes, climb or sweep of a plane, else the 0-1 program."""
     if _is_fine(problem) and SIGNS.refusal(problem) is None:
         return SIGNS
-    plane = CLIMB if problem.epsilon > CLIMBED_TUBE * float(np.linalg.norm(problem.target)) else SWEEP
+    is_wide = problem.epsilon > CLIMBED_TUBE[problem.readout] * float(np.linalg.norm(problem.target))
+    plane = CLIMB if is_wide else SWEEP
     return plane if plane.refusal(problem) is None else PROGRAM
 
 
