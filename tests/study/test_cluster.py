@@ -41,16 +41,17 @@ def proven(rows: list[Row]) -> list[tuple[str, int, int | None]]:
 
 def connected(address: str, workers: int = 2, return_seconds: float = 60.0) -> Cluster:
     """Connect as soon as all the workers are there."""
-    end = time.monotonic() + 60.0
+    end, seen = time.monotonic() + 60.0, ""
     while True:
         try:
             found = Cluster(address, return_seconds)
             if found.slots >= workers:
                 return found
+            seen = f"{found.slots} slots"
             found.close()
-        except BadInputError:
-            pass
-        assert time.monotonic() < end, "the cluster did not start"
+        except BadInputError as error:
+            seen = str(error)
+        assert time.monotonic() < end, f"the cluster did not start: {seen}"
         time.sleep(0.2)
 
 
