@@ -6,6 +6,7 @@ refuses workers of another version, and, when the scheduler goes away, waits for
 
 from __future__ import annotations
 
+import gc
 import importlib
 import importlib.metadata
 import logging
@@ -134,6 +135,9 @@ class Cluster(Workers):
 
 
 def _opened(distributed: Any, address: str) -> Any:
+    # A client that was dropped closes itself when it is collected, under the very lock that the next one starts its
+    # loop with. Were it collected there, no client would ever start again.
+    gc.collect()
     return distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
 
 
