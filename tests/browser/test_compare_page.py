@@ -12,7 +12,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.select import Select
 
-from browser.test_report import ATTACK, _prefer, _screen, _shown, browser, pytestmark
+from browser.test_report import ATTACK, _opened, _prefer, _screen, _shown, browser, pytestmark
 from prunegap.report.compare_page import write_page
 from prunegap.trained.compare.advice import advice
 from prunegap.trained.compare.point import Comparison, LayerOutcome, Point, PointStatus, Setting, as_object
@@ -51,12 +51,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Comparison]:
 
 @pytest.fixture
 def page(browser: webdriver.Chrome, made: tuple[Path, Comparison]) -> webdriver.Chrome:
-    _screen(browser, 1100)
-    _prefer(browser, "light")
-    browser.get((made[0] / "compare.html").as_uri())
-    browser.execute_script("localStorage.clear()")
-    browser.refresh()
-    return browser
+    return _opened(browser, made[0] / "compare.html")
 
 
 def test_it_opens_without_errors_and_runs_nothing_hostile(page: webdriver.Chrome) -> None:

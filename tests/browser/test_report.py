@@ -63,10 +63,14 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Row]]:
 
 @pytest.fixture
 def page(browser: webdriver.Chrome, study: tuple[Path, list[Row]]) -> webdriver.Chrome:
+    return _opened(browser, study[0] / "report.html")
+
+
+def _opened(browser: webdriver.Chrome, page: Path) -> webdriver.Chrome:
     """The page, newly opened on a wide screen."""
     _screen(browser, 1100)
     _prefer(browser, "light")
-    browser.get((study[0] / "report.html").as_uri())
+    browser.get(page.as_uri())
     browser.execute_script("localStorage.clear()")
     browser.refresh()
     return browser

@@ -60,9 +60,20 @@ def test_measure_refuses(options: list[str], tmp_path: Path, capsys: pytest.Capt
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("arguments", [[], ["mesure"], ["search"], ["verify"], ["search", "--epsilon", "0.1"]])
-def test_a_command_that_is_incomplete_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    refused(arguments, capsys)
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ([], "Missing command"),
+        (["mesure"], "'mesure'"),
+        (["search"], "'--network'"),
+        (["verify"], "'files'"),
+        (["search", "--epsilon", "0.1"], "'--network'"),
+    ],
+)
+def test_a_command_that_is_incomplete_is_refused(
+    arguments: list[str], named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert named in refused(arguments, capsys)
 
 
 @pytest.mark.parametrize("place", ["file", "file/below", "full"])

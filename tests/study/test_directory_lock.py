@@ -24,8 +24,12 @@ def test_writers_that_enter_at_once_all_enter(tmp_path: Path) -> None:
 
     for _ in range(5):
         with ThreadPoolExecutor(12) as threads:
-            for lock in list(threads.map(enter, range(12))):
-                lock.close()
+            entered = list(threads.map(enter, range(12)))
+        with pytest.raises(BadInputError, match="is being written by another process"):
+            DirectoryLock(tmp_path, exclusive=True)
+        for lock in entered:
+            lock.close()
+        DirectoryLock(tmp_path, exclusive=True).close()
 
 
 def test_studies_opened_at_once_are_one_study(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ class Search(ABC):
     """Whether `search` narrows the width itself: then one call at the greatest width answers for all."""
     growth: ClassVar[float] = 1.3
     """By which factor bracketing may widen the network after a proof of impossibility."""
-    scout: ClassVar[Search | None] = None
+    scout: Search | None = None
     """A finder of tickets in wide networks, for the upper end once this search leaves a width undecided."""
 
     @abstractmethod

@@ -22,8 +22,8 @@ from prunegap.model.mask import Mask
 from prunegap.model.network import Matrix
 from prunegap.model.outcome import Finding
 from prunegap.model.problem import Problem
-from prunegap.search.base import Deadline, Search, certified
-from prunegap.search.plane import Circle, refusal
+from prunegap.search.base import Deadline, certified
+from prunegap.search.plane import Circle, PlaneSearch
 
 FIRST_WINDOW = 32
 WINDOW_STEP = 1.3
@@ -33,18 +33,10 @@ CHUNK_NODES = 20_000
 
 
 @final
-class NeuronClimb(Search):
+class NeuronClimb(PlaneSearch):
     """Exact search for neuron pruning at d = 2, both readouts; it finds the least width itself. One thread."""
 
     name: ClassVar[str] = "climb"
-    finds_least: ClassVar[bool] = True
-
-    def __init__(self, scout: Search | None = None) -> None:
-        self.scout = scout  # type: ignore[misc]
-
-    def refusal(self, problem: Problem) -> str | None:
-        """Return why the climb does not apply: other dimensions or granularities, epsilon too large or too small."""
-        return refusal(problem)
 
     def _search(self, problem: Problem, deadline: Deadline, inputs: Matrix | None) -> Finding:
         """Widen the window until it holds a ticket."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from prunegap.kernels.tube import VERTICES, viability
 from prunegap.model.granularity import Neuron
 from prunegap.model.network import Readout
 from prunegap.model.problem import Problem
+from prunegap.search.base import Search
 
 CENSUS_ROOM = 400
 
@@ -36,6 +38,19 @@ def refusal(problem: Problem) -> str | None:
     if not circle.tube <= 1.1 * circle.epsilon:  # also where weights overflow
         return f"epsilon {problem.epsilon:g} is below what double precision can prove for weights this large"
     return None
+
+
+class PlaneSearch(Search):
+    """An exact search for neuron pruning at d = 2, both readouts, that finds the least width itself."""
+
+    finds_least: ClassVar[bool] = True
+
+    def __init__(self, scout: Search | None = None) -> None:
+        self.scout = scout
+
+    def refusal(self, problem: Problem) -> str | None:
+        """Return why it does not apply: other dimensions or granularities, epsilon too large or too small."""
+        return refusal(problem)
 
 
 @dataclass(frozen=True, eq=False)

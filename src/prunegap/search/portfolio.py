@@ -31,7 +31,7 @@ class Portfolio(Search):
         self.members = tuple(members)
         self.shares = tuple(shares or (1.0,) * len(self.members))
         self.growth = growth  # type: ignore[misc]
-        self.scout = scout  # type: ignore[misc]
+        self.scout = scout
 
     def refusal(self, problem: Problem) -> str | None:
         """Return the last member's reason where every member refuses."""

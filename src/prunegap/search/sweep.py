@@ -25,8 +25,8 @@ from prunegap.model.mask import Mask
 from prunegap.model.network import Matrix
 from prunegap.model.outcome import Finding
 from prunegap.model.problem import Problem
-from prunegap.search.base import Deadline, Search
-from prunegap.search.plane import Batch, Circle, Walk, refusal
+from prunegap.search.base import Deadline
+from prunegap.search.plane import Batch, Circle, PlaneSearch, Walk
 
 FIRST_WIDTH = 12
 WIDTH_STEP = 1.02
@@ -42,18 +42,10 @@ class _OutOfTimeError(Exception):
 
 
 @final
-class PlaneSweep(Search):
+class PlaneSweep(PlaneSearch):
     """Exact search for neuron pruning at d = 2, both readouts; it finds the least width itself."""
 
     name: ClassVar[str] = "sweep"
-    finds_least: ClassVar[bool] = True
-
-    def __init__(self, scout: Search | None = None) -> None:
-        self.scout = scout  # type: ignore[misc]
-
-    def refusal(self, problem: Problem) -> str | None:
-        """Return why the sweep does not apply: other dimensions or granularities, epsilon too large or too small."""
-        return refusal(problem)
 
     def _search(self, problem: Problem, deadline: Deadline, inputs: Matrix | None) -> Finding:
         """Climb the rungs; each one proves its width impossible or finds the least ticket."""
