@@ -61,19 +61,22 @@ def test_measure_refuses(options: list[str], tmp_path: Path, capsys: pytest.Capt
 
 
 @pytest.mark.parametrize(
-    ("arguments", "named"),
+    ("arguments", "named", "helped"),
     [
-        ([], "Missing command"),
-        (["mesure"], "'mesure'"),
-        (["search"], "'--network'"),
-        (["verify"], "'files'"),
-        (["search", "--epsilon", "0.1"], "'--network'"),
+        ([], "Missing command", "prunegap"),
+        (["mesure"], "'mesure'", "prunegap"),
+        (["search"], "'--network'", "prunegap search"),
+        (["verify"], "'files'", "prunegap verify"),
+        (["search", "--epsilon", "0.1"], "'--network'", "prunegap search"),
+        (["ticket", "make"], "'state'", "prunegap ticket make"),
     ],
 )
-def test_a_command_that_is_incomplete_is_refused(
-    arguments: list[str], named: str, capsys: pytest.CaptureFixture[str]
+def test_a_command_that_is_incomplete_is_refused_with_its_own_help(
+    arguments: list[str], named: str, helped: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert named in refused(arguments, capsys)
+    line = refused(arguments, capsys)
+    assert named in line
+    assert line.endswith(f"; see {helped} --help\n")
 
 
 @pytest.mark.parametrize("place", ["file", "file/below", "full"])

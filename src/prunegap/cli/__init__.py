@@ -34,12 +34,14 @@ def run(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return _complain("interrupted", 130)
     except usage_error as error:
-        return _complain(f"{_usage_message(error)}; see prunegap --help", 2)
+        return _complain(_usage_message(error), 2)
 
 
 def _usage_message(error: BaseException) -> str:
     message = error.format_message() if hasattr(error, "format_message") else str(error)
-    return " ".join(message.split()).rstrip(".")
+    context = getattr(error, "ctx", None)
+    command = "prunegap" if context is None else context.command_path
+    return f"{' '.join(message.split()).rstrip('.')}; see {command} --help"
 
 
 def _complain(message: str, code: int) -> int:
