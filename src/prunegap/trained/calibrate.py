@@ -10,10 +10,10 @@ from __future__ import annotations
 import copy
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from torch.utils import _pytree
 
 from prunegap.model.errors import BadInputError
 from prunegap.trained.layer import NORMS, Layer, input_rows, layers, output_rows, shared, weight_matrix
-from prunegap.trained.solve.gram import Moments
+from prunegap.trained.solve.gram import Array, Moments
 
 Batch = torch.Tensor | Sequence[Any] | Mapping[str, Any]
 
@@ -32,6 +32,8 @@ MOST_ROWS = 20_000
 """Rows a layer's moments are taken from; the positions of a convolution are thinned to about that many."""
 
 
+ROWS_AT_ONCE = 512
+"""Rows that are summed together."""
 HELD_BYTES = 1_000_000_000
 """Bytes of the dense model's outputs that are kept between passes."""
 
@@ -220,12 +222,16 @@ def batch_of(batch: Batch) -> int:
 
 
 class _Split:
-    """The sums of one layer, every fourth sample apart."""
+    """The sums of one layer, every fourth sample apart.
+
+    Rows wait until there are ROWS_AT_ONCE of them: few rows cost as much as many where the sums are large.
+    """
 
     def __init__(self, layer: Layer) -> None:
         self.layer = layer
         groups, outputs, inputs = weight_matrix(layer).shape
         self.parts = [[Moments.zeros(inputs, outputs) for _ in range(groups)] for _ in range(2)]
+        self._waiting: dict[tuple[int, int], list[tuple[Array, Array]]] = {}
 
     def add(self, name: str, value: torch.Tensor, target: Rows, offset: int, times: int) -> None:
         if not torch.isfinite(value).all():
@@ -237,37 +243,51 @@ class _Split:
                 index = torch.from_numpy(np.flatnonzero(samples)[start : start + 64])
                 rows = input_rows(self.layer, value[index])[:, chosen].double().cpu().numpy()
                 outs = goal[index].double().cpu().numpy()
-                for group, moments in enumerate(self.parts[side]):
-                    inputs = rows[:, :, group].reshape(-1, rows.shape[3])
-                    moments.add(inputs, outs[:, :, group].reshape(-1, outs.shape[3]), times)
+                waiting = self._waiting.setdefault((side, times), [])
+                waiting.append((rows.reshape(-1, *rows.shape[2:]), outs.reshape(-1, *outs.shape[2:])))
+                if sum(len(inputs) for inputs, _ in waiting) >= ROWS_AT_ONCE:
+                    self._sum(side, times)
+
+    def _sum(self, side: int, times: int) -> None:
+        rows, outs = (np.concatenate(parts) for parts in zip(*self._waiting.pop((side, times)), strict=True))
+        for group, moments in enumerate(self.parts[side]):
+            moments.add(np.ascontiguousarray(rows[:, group]), np.ascontiguousarray(outs[:, group]), times)
 
     def result(self) -> LayerMoments:
+        for side, times in list(self._waiting):
+            self._sum(side, times)
         return LayerMoments(tuple(self.parts[0]), tuple(self.parts[1]))
 
 
 def _captured(
     model: nn.Module, watched: Mapping[str, Layer], calls: Mapping[str, int], batch: Batch, outputs: bool
 ) -> dict[str, list[torch.Tensor]]:
-    """Return the outputs (or inputs) of the watched layers, call by call; stops the pass at the last of them."""
+    """Return the outputs (or inputs) of the watched layers, call by call; stops the pass at the last of them.
+
+    The last layer itself is not run for its inputs.
+    """
     kept: dict[str, list[torch.Tensor]] = {name: [] for name in watched}
     left = sum(calls.values())
 
-    def seen(name: str, module: nn.Module, given: tuple[Any, ...], result: Any) -> None:
+    def seen(name: str, module: nn.Module, given: tuple[Any, ...], result: Any = None) -> None:
         nonlocal left
         kept[name].append((result if outputs else given[0]).detach().clone())
         left -= 1
         if left == 0:
             raise _ReachedError
 
-    with evaluating(model), _hooked(watched, seen), suppress(_ReachedError):
+    with evaluating(model), _hooked(watched, seen, before=not outputs), suppress(_ReachedError):
         run(model, batch)
     return kept
 
 
 @contextmanager
-def _hooked(watched: Mapping[str, nn.Module], seen: Any) -> Any:
+def _hooked(watched: Mapping[str, nn.Module], seen: Callable[..., None], before: bool = False) -> Any:
+    """Call seen(name, module, given, result) after each watched module has run, or without a result `before` it."""
     handles = [
-        module.register_forward_hook(lambda module, given, result, name=name: seen(name, module, given, result))
+        module.register_forward_pre_hook(partial(seen, name))
+        if before
+        else module.register_forward_hook(partial(seen, name))
         for name, module in watched.items()
     ]
     try:

@@ -101,7 +101,7 @@ class Stopwatch:
     """
 
     def __init__(
-        self, baseline: nn.Module, inputs: Batch, threads: int | None = None, turns: int = 31, warm_up: float = 0.3
+        self, baseline: nn.Module, inputs: Batch, threads: int | None = None, turns: int = 31, warm_up: float = 0.1
     ) -> None:
         self.baseline, self.inputs, self.turns, self.warm_up = baseline, inputs, turns, warm_up
         self.threads = threads or torch.get_num_threads()

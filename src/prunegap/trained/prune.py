@@ -150,5 +150,5 @@ def shift_bias(model: nn.Module, calibration: Calibration, name: str, moments: L
 def relative_error(moments: LayerMoments, matrix: Array, free: bool) -> float:
     """Return the layer's squared error over its output energy, on all rows; free: with its best bias."""
     error = sum(m.error(weights, free) for m, weights in zip(moments.all, matrix, strict=True))
-    energy = sum(m.means(free)[2] for m in moments.all)
+    energy = sum(m.energy(free) for m in moments.all)
     return error / energy if energy > 0.0 else 0.0

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from prunegap.model.errors import BadInputError
@@ -68,10 +69,15 @@ def _bytes(tensor: Tensor) -> bytes:
 
 @contextmanager
 def threads(count: int) -> Iterator[None]:
-    """Let torch use that many threads in this process, as the latency is measured with, and restore its number."""
+    """Let torch use that many threads in this process, as the latency is measured with, and restore its number.
+
+    numpy's and scipy's own libraries get one thread each: their threads spin while they wait, and three pools that
+    spin on the same cores are slower together than one thread alone.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
-        yield
+        with threadpool_limits(limits=1, user_api="blas"):
+            yield
     finally:
         torch.set_num_threads(before)

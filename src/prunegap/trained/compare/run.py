@@ -157,10 +157,11 @@ class Run:
         with Stopwatch(self.model, self.inputs, self.threads, self.options.turns) as stopwatch, threads(self.threads):
             self.stopwatch = stopwatch
             self._tell("the dense model")
+            not_shrunk = self._not_shrunk()  # traces the model while the stopwatch's processes load torch
             dense = self._dense() if found is None else found.dense
             assert dense.seconds is not None
             self.dense_seconds = dense.seconds.median
-            comparison = Comparison(setting, dense, tuple(finished.values()), self._not_shrunk())
+            comparison = Comparison(setting, dense, tuple(finished.values()), not_shrunk)
             for granularity, budget in left:
                 point = self._point_or_reason(granularity, budget, shelf)
                 comparison = replace(comparison, points=_ordered([*comparison.points, point]))

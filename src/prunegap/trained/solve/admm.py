@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import final
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from prunegap.model.granularity import Granularity
@@ -48,24 +49,21 @@ class AdmmSolver(WeightSolver):
 def split_support(problem: Quadratic, granularity: Granularity, count: int) -> tuple[Array, NDArray[np.bool_]]:
     """Return the split variable D near agreement (out, in) and its mask of exactly `count` units."""
     scale = np.sqrt(np.diag(problem.second_moment))
-    values, vectors = np.linalg.eigh(problem.second_moment / np.outer(scale, scale))
     # Only the support is sought here, so float32 serves; the weights on it are solved for afterwards.
-    values, vectors = values.astype(np.float32), np.ascontiguousarray(vectors, dtype=np.float32)
-    back = np.ascontiguousarray(vectors.T)
-    goal = (problem.target * scale).astype(np.float32)
+    unit = (problem.second_moment / np.outer(scale, scale)).astype(np.float32)
+    values, vectors = torch.linalg.eigh(torch.from_numpy(unit))
+    vectors = vectors.contiguous()
+    back = vectors.t().contiguous()
+    goal = torch.from_numpy((problem.target * scale).astype(np.float32))
     pulled = (goal @ vectors) * values
     # `dual` is the multiplier over the penalty.
-    split, dual, penalty = goal, np.zeros_like(goal), FIRST_PENALTY
-    checked = top_mask(goal * goal, granularity, count)
+    split, dual, penalty = goal, torch.zeros_like(goal), FIRST_PENALTY
+    mask = checked = top_mask((goal * goal).numpy(), granularity, count)
     for round_ in range(1, ROUNDS + 1):
-        turned = (split - dual) @ vectors
-        turned *= penalty
-        turned += pulled
-        turned /= values + penalty
-        free = turned @ back
-        free += dual
-        mask = top_mask(free * free, granularity, count)
-        split = free * mask
+        turned = ((split - dual) @ vectors).mul_(penalty).add_(pulled).div_(values + penalty)
+        free = (turned @ back).add_(dual)
+        mask = top_mask((free * free).numpy(), granularity, count)
+        split = free * torch.from_numpy(mask)
         dual = free - split
         if round_ % CHECK_EVERY == 0:
             changed, kept = int((mask ^ checked).sum()), max(int(mask.sum()), 1)
@@ -73,9 +71,9 @@ def split_support(problem: Quadratic, granularity: Granularity, count: int) -> t
                 break
             growth = _growth(changed, kept)
             penalty *= growth
-            dual /= growth
+            dual.div_(growth)
             checked = mask
-    return np.asarray(split / scale, dtype=np.float64), mask
+    return split.double().numpy() / scale, mask
 
 
 def _growth(changed: int, kept: int) -> float:

@@ -28,7 +28,8 @@ class Quadratic:
 
     `target` (out, in) is the dense least-squares solution, `second_moment` H (in, in), `floor` what no W' can undo,
     `energy` the mean squared (centred) output: objective / energy is the relative error. `dense` (out, in) are the
-    weights before pruning, towards which the ridge pulls. Units: squared outputs.
+    weights before pruning, towards which the ridge pulls. `known_root` is `reversed_root` where someone has it
+    already. Units: squared outputs.
     """
 
     target: Array
@@ -36,6 +37,7 @@ class Quadratic:
     floor: float
     energy: float
     dense: Array
+    known_root: Array | None = None
 
     @classmethod
     def plain(cls, weights: Array, second_moment: Array) -> Quadratic:
@@ -63,23 +65,24 @@ class Quadratic:
         gap = weights - self.target
         return self.floor + float(np.einsum("oi,oi->", gap @ self.second_moment, gap))
 
+    @cached_property
+    def reversed_root(self) -> Array:
+        """L lower triangular with L L^T = H, rows and columns of H in reverse order; BadInputError where H is not
+        positive definite in float64."""
+        return reversed_cholesky(self.second_moment) if self.known_root is None else self.known_root
+
     def inverse(self) -> Array:
-        """Return H^-1, symmetric to the last bit; BadInputError where H is not positive definite in float64."""
-        return np.asarray(self.inverse_root.T @ self.inverse_root)
+        """Return H^-1, symmetric to the last bit; BadInputError as for `reversed_root`."""
+        lower, _ = scipy.linalg.lapack.dpotri(self.reversed_root, lower=1)
+        whole = lower + lower.T  # above the diagonal `lower` holds zeros
+        whole.flat[:: whole.shape[0] + 1] /= 2.0
+        return np.ascontiguousarray(whole[::-1, ::-1])
 
     @cached_property
     def inverse_root(self) -> Array:
         """U upper triangular with H^-1 = U^T U: what the surgeon's sweep reads; BadInputError as for `inverse`."""
         # With the order of columns reversed, H = R R^T has R upper triangular, and U is its inverse.
-        try:
-            reversed_root = scipy.linalg.cholesky(self.second_moment[::-1, ::-1], lower=True)
-        except np.linalg.LinAlgError:
-            raise BadInputError(
-                "second moment of the inputs",
-                "is not positive definite",
-                "use a larger ridge or more calibration rows",
-            ) from None
-        lower, _ = scipy.linalg.lapack.dtrtri(reversed_root, lower=1, overwrite_c=1)
+        lower, _ = scipy.linalg.lapack.dtrtri(self.reversed_root, lower=1)
         return np.ascontiguousarray(lower[::-1, ::-1])
 
     def repair(self, mask: NDArray[np.bool_]) -> Array:
@@ -96,6 +99,18 @@ class Quadratic:
                 factor = scipy.linalg.cho_factor(self.second_moment[np.ix_(kept, kept)], lower=True)
                 weights[np.ix_(rows, kept)] = scipy.linalg.cho_solve(factor, right[np.ix_(rows, kept)].T).T
         return weights
+
+
+def reversed_cholesky(moment: Array) -> Array:
+    """Return L lower triangular with L L^T = the symmetric `moment`, its rows and columns in reverse order."""
+    try:
+        # The transpose is the same matrix in the order of memory that LAPACK wants.
+        root = scipy.linalg.cholesky(moment.T[::-1, ::-1], lower=True, check_finite=False)
+    except np.linalg.LinAlgError:
+        raise BadInputError(
+            "second moment of the inputs", "is not positive definite", "use a larger ridge or more calibration rows"
+        ) from None
+    return np.asarray(root)
 
 
 @dataclass(eq=False)
@@ -150,7 +165,8 @@ class Moments:
         xx, xy, yy = self.xx / count, self.xy / count, float(self.yy.sum()) / count
         if bias:
             x, y = self.x / count, self.y / count
-            xx, xy = xx - np.outer(x, x), xy - np.outer(x, y)
+            xx -= np.outer(x, x)
+            xy -= np.outer(x, y)
             yy -= float(y @ y)
         return xx, xy, max(yy, 0.0)
 
@@ -167,12 +183,13 @@ class Moments:
             raise BadInputError("calibration rows", "give NaN or infinite moments", "remove such inputs")
         size = float(np.trace(xx)) / xx.shape[0]
         pull = ridge * (size if size > 0.0 else 1.0)
-        moment = (xx + xx.T) / 2 + pull * np.eye(xx.shape[0])
+        xx.flat[:: xx.shape[0] + 1] += pull
         right = xy.T + pull * weights
-        factor = scipy.linalg.cho_factor(moment, lower=True)
-        target = scipy.linalg.cho_solve(factor, right.T).T
+        root = reversed_cholesky(xx)
+        solved = scipy.linalg.cho_solve((root, True), right.T[::-1], check_finite=False)
+        target = np.ascontiguousarray(solved[::-1].T)
         floor = yy + pull * float((weights * weights).sum()) - float((right * target).sum())
-        return Quadratic(target, moment, max(floor, 0.0), yy, np.array(weights, dtype=np.float64))
+        return Quadratic(target, xx, max(floor, 0.0), yy, np.array(weights, dtype=np.float64), root)
 
     def energy(self, bias: bool) -> float:
         """Return E||Y||^2, centred where the layer has a bias."""

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.linalg
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from prunegap.trained.solve.gram import Array, Quadratic
 
@@ -58,29 +60,29 @@ def descend(
     tolerance of its right side, or when a step lowers the objective by less than `least_fall`. `kind` is the
     precision of what is added to `start`.
     """
-    kept, scale = mask.astype(kind), np.diag(moment).astype(kind)
-    enough = (tolerance**2 * np.maximum((right * right * mask / np.diag(moment)).sum(axis=1), 1e-30)).astype(kind)
-    residual = ((right - start @ moment) * mask).astype(kind)
-    matrix = moment.astype(kind, copy=False)
-    added, conditioned = np.zeros_like(residual), residual / scale
-    direction, power = conditioned, _row_products(residual, conditioned)
+
+    def tensor(array: NDArray[np.generic]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array, dtype=kind))
+
+    kept, scale, matrix = tensor(mask), tensor(np.diag(moment)), tensor(moment)
+    enough = tensor(tolerance**2 * np.maximum((right * right * mask / np.diag(moment)).sum(axis=1), 1e-30))
+    residual = tensor((right - start @ moment) * mask)
+    added, conditioned = torch.zeros_like(residual), residual / scale
+    direction, power = conditioned, (residual * conditioned).sum(1)
     for _ in range(MOST_STEPS):
-        if (power <= enough).all():
+        if bool((power <= enough).all()):
             break
-        image = direction @ matrix
-        image *= kept
-        curvature = _row_products(direction, image)
-        step = np.divide(power, curvature, out=np.zeros_like(power), where=curvature > 0.0)
-        added += step[:, None] * direction
+        image = (direction @ matrix).mul_(kept)
+        step = _quotient(power, (direction * image).sum(1))
+        added.addcmul_(step[:, None], direction)
         if float(step @ power) < least_fall:
             break
-        residual -= step[:, None] * image
+        residual.addcmul_(step[:, None], image, value=-1)
         conditioned = residual / scale
-        fresh = _row_products(residual, conditioned)
-        turn = np.divide(fresh, power, out=np.zeros_like(power), where=power > 0.0)
-        direction = conditioned + turn[:, None] * direction
+        fresh = (residual * conditioned).sum(1)
+        direction = torch.addcmul(conditioned, _quotient(fresh, power)[:, None], direction)
         power = fresh
-    return start + added
+    return np.asarray(start + added.numpy(), dtype=np.float64)
 
 
 def exact_on_columns(moment: Array, right: Array, columns: NDArray[np.int64]) -> Array:
@@ -92,5 +94,6 @@ def exact_on_columns(moment: Array, right: Array, columns: NDArray[np.int64]) ->
     return weights
 
 
-def _row_products(a: NDArray[np.floating], b: NDArray[np.floating]) -> NDArray[np.floating]:
-    return np.asarray(np.einsum("oi,oi->o", a, b))
+def _quotient(above: Tensor, below: Tensor) -> Tensor:
+    """Return above / below, and 0 where `below` is not positive."""
+    return torch.where(below > 0.0, above / below, 0.0)

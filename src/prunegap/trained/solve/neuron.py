@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import blas
 
 from prunegap.trained.solve.gram import Array
 from prunegap.trained.solve.units import UnitPart, UnitProblem
 
 ONE_BY_ONE = 256
 """Up to this many units each removal is decided on the updated costs; beyond, 1/128 of the rest go at once."""
+
+MOST_ALIVE = 0.75
+"""Part of the columns that are kept, at or below which the others are cut out of the matrix."""
 
 
 def surgeon_order(problem: UnitProblem, keep: int) -> tuple[NDArray[np.int64], Array]:
@@ -38,13 +42,19 @@ def surgeon_order(problem: UnitProblem, keep: int) -> tuple[NDArray[np.int64], A
 
 
 class _State:
-    """H^-1 and the weights over the columns still kept; removed ones are cut out, so steps get cheaper."""
+    """H^-1 and the weights over the columns still kept.
+
+    Removed columns stay as they are, never looked at again, and are cut out once they are a quarter of all: cutting
+    copies the matrix, which costs as much as removing.
+    """
 
     def __init__(self, part: UnitPart) -> None:
         self.weight = part.weight
-        self.inverse = part.quadratic.inverse()
+        # Symmetric, so the transpose is the same matrix in the order of memory that BLAS changes in place.
+        self.inverse = part.quadratic.inverse().T
         self.weights = part.quadratic.target.T.copy()
         self.columns = part.columns.copy()
+        self.alive = np.ones(self.inverse.shape[0], dtype=np.bool_)
 
     def costs(self) -> Array:
         picked = self.columns
@@ -58,9 +68,15 @@ class _State:
         gone = self.columns[units].ravel()
         across = self.inverse[:, gone]
         spread = np.linalg.solve(across[gone], across.T)
-        stay = np.ones(self.inverse.shape[0], dtype=np.bool_)
-        stay[gone] = False
-        self.weights = (self.weights - spread.T @ self.weights[gone])[stay]
-        self.inverse = (self.inverse - across @ spread)[np.ix_(stay, stay)]
-        place = np.cumsum(stay) - 1
-        self.columns = place[np.delete(self.columns, units, axis=0)]
+        self.weights -= spread.T @ self.weights[gone]
+        self.inverse = blas.dgemm(-1.0, across, spread, 1.0, self.inverse, overwrite_c=1)
+        self.columns = np.delete(self.columns, units, axis=0)
+        self.alive[gone] = False
+        if self.alive.sum() <= MOST_ALIVE * self.alive.size:
+            self._cut()
+
+    def _cut(self) -> None:
+        stay = np.flatnonzero(self.alive)
+        self.inverse = np.ascontiguousarray(self.inverse.T[np.ix_(stay, stay)]).T
+        self.weights, self.columns = self.weights[stay], (np.cumsum(self.alive) - 1)[self.columns]
+        self.alive = self.alive[stay]
