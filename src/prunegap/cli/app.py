@@ -200,6 +200,9 @@ def compare(
         ),
     ],
     budgets: Annotated[str, typer.Option(help="Fractions of the weights that may stay.")] = "0.7,0.5,0.3,0.1",
+    budget_of: Annotated[
+        str, typer.Option(help="What budgets are fractions of: the layers' weights, or their measured latency.")
+    ] = "weights",
     granularity: Annotated[
         str, typer.Option(help="weight, neuron, N:M or block:K, several by comma.")
     ] = "weight,2:4,block:4,neuron",
@@ -231,4 +234,4 @@ def compare(
     from prunegap.cli.compare import Asked, Manner, run
 
     asked = Asked(model, data, budgets, granularity, batch, measure)
-    run(asked, Manner(repeats, seed, threads, finetune_steps), out, dry_run, json)
+    run(asked, Manner(repeats, seed, threads, finetune_steps, budget_of), out, dry_run, json)

@@ -59,6 +59,7 @@ class Manner:
     seed: int = 0
     threads: int | None = None
     finetune_steps: int = 0
+    budget_of: str = "weights"
 
     def options(self, asked: Asked, measure: str) -> Options:
         """Return the options of the comparison."""
@@ -68,6 +69,7 @@ class Manner:
             Options.repeats if self.repeats is None else self.repeats,
             seed=self.seed, threads=self.threads, finetune_steps=self.finetune_steps, model_name=asked.model,
             measure=measure, command=" ".join(["prunegap", *map(shlex.quote, sys.argv[1:])]),
+            budget_of=self.budget_of,
         )  # fmt: skip
 
 

@@ -264,6 +264,14 @@ def unit_cost(
     `names` restricts the count to those parameters. Exact: a tensor's size is the product over its dimensions of what
     every group leaves there. Buffers not counted.
     """
+    left = unit_shapes(model, groups, names)
+    return lambda keep: float(sum(np.prod(sizes) for sizes in left(keep).values()))
+
+
+def unit_shapes(
+    model: nn.Module, groups: Sequence[Group], names: Collection[str] | None = None
+) -> Callable[[Mapping[str, float]], dict[str, list[int]]]:
+    """Return the shapes that a shrunk model's parameters have, as a function of the groups' keep_fractions."""
     shapes = {n: tuple(value.shape) for n, value in model.named_parameters() if names is None or n in names}
     places = [
         (g.name, m.parameter, m.dim, int(np.asarray(m.indices).shape[1]), g.units)
@@ -272,11 +280,11 @@ def unit_cost(
         if m.parameter in shapes
     ]
 
-    def parameters(keep: Mapping[str, float]) -> float:
+    def kept_shapes(keep: Mapping[str, float]) -> dict[str, list[int]]:
         counts = unit_counts(groups, keep)
         left = {name: list(shape) for name, shape in shapes.items()}
         for group, name, dim, each, units in places:
             left[name][dim] -= each * (units - counts[group])
-        return float(sum(np.prod(sizes) for sizes in left.values()))
+        return left
 
-    return parameters
+    return kept_shapes

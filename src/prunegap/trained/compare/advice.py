@@ -80,7 +80,10 @@ def _change(comparison: Comparison, point: Point) -> str:
     assert point.quality is not None
     lost = 100.0 * (point.quality.median - comparison.dense.quality.median) / _whole(comparison)
     unit = " points" if _is_fraction(comparison) else f" % of {comparison.setting.measure}"
-    return f"{lost:+.1f}{unit} at {point.keep_fraction:.0%} of the weights"
+    kept = point.keep_fraction
+    if comparison.setting.budget_of != "weights":
+        kept = point.cost("weights") / comparison.dense.cost("weights")
+    return f"{lost:+.1f}{unit} at {kept:.0%} of the weights"
 
 
 def _is_fraction(comparison: Comparison) -> bool:

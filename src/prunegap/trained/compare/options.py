@@ -10,6 +10,7 @@ from prunegap.model.granularity import Granularity, parse_granularity
 
 GRANULARITIES = ("weight", "2:4", "block:4", "neuron")
 BUDGETS = (0.7, 0.5, 0.3, 0.1)
+BUDGETS_OF = ("weights", "latency")
 STRONGEST = {"weight": "admm", "neuron": "local"}
 """The strongest solver of each kind; n:m and blocks are solved as weights are."""
 STAGES = 8
@@ -24,6 +25,7 @@ class Options:
     """How hard to try and how to measure.
 
     `repeats` calibration samples a point, whose quality spreads; `turns` of timing; `threads` (None: torch's own);
+    `budget_of`: what budgets are fractions of, the prunable layers' "weights" or their measured "latency";
     `stages` bounds the calibration passes of a point (None: one a layer); `finetune_steps` after pruning, the same
     for every point; `solvers` by kind, "weight" and "neuron"; `measure` names the quality; without an evaluate it is
     "agreement" or "fidelity" and chooses what is measured. `model_name` and `command` are only told.
@@ -39,6 +41,7 @@ class Options:
     model_name: str = "model"
     measure: str = ""
     command: str = ""
+    budget_of: str = "weights"
 
     def __post_init__(self) -> None:
         for name in ("repeats", "turns", "threads", "stages"):
@@ -49,6 +52,10 @@ class Options:
             raise BadInputError(f"finetune steps {self.finetune_steps}", "must not be negative", "use 0 for none")
         if self.seed < 0:
             raise BadInputError(f"seed {self.seed}", "must not be negative", "use seed 0")
+        if self.budget_of not in BUDGETS_OF:
+            raise BadInputError(
+                f"budget of {self.budget_of!r}", f"must be one of {', '.join(BUDGETS_OF)}", "use weights"
+            )
         if set(self.solvers) != set(STRONGEST):
             raise BadInputError(f"solvers {sorted(self.solvers)}", "must be weight and neuron", f"use {STRONGEST}")
 

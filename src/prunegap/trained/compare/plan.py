@@ -6,7 +6,7 @@ It is spent where the model's output suffers least, by measured sensitivity.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,7 +14,7 @@ from torch import nn
 
 from prunegap.model.errors import BadInputError
 from prunegap.model.granularity import Granularity, NOfM
-from prunegap.trained.budget import Curve, allocate, unit_cost, unit_counts, weight_curves
+from prunegap.trained.budget import Curve, allocate, unit_cost, unit_counts, unit_shapes, weight_curves
 from prunegap.trained.budget import unit_curves as measured_unit_curves
 from prunegap.trained.calibrate import Calibration, LayerMoments
 from prunegap.trained.layer import layers
@@ -45,26 +45,31 @@ class WeightPlan:
     calibration: Calibration
     granularity: Granularity
     moments: Mapping[str, LayerMoments] | None = None
+    price: Callable[[str, float], float] | None = None
+    """Cost of a layer at a keep_fraction, rising with it (seconds, for budgets of latency); None: its weights."""
     _curves: dict[str, Curve] = field(default_factory=dict)
 
     def fractions(self, keep_fraction: float) -> dict[str, float]:
         """Return each layer's keep_fraction, 1 for a dense one; raises OutOfReachError where it cannot be met."""
         most = most_kept(self.granularity)
         sizes = {name: layers(self.calibration.model)[name].weight.numel() for name in self.calibration.order}
+        price = self.price or (lambda name, keep: sizes[name] * keep)
+        whole = sum(price(name, 1.0) for name in sizes)
 
         def cost(keep: Mapping[str, float]) -> float:
             # An n:m layer keeps at most N/M or is left dense: nothing lies between.
-            return sum(sizes[n] * (1.0 if keep[n] > most + 1e-9 else keep[n]) for n in sizes)
+            return sum(price(n, 1.0 if keep[n] > most + 1e-9 else keep[n]) for n in sizes)
 
         if not self._curves:
             keeps = [k for k in sorted({*KEEPS, most}) if k <= most and k < 1.0]
             self._curves = weight_curves(self.calibration, self.granularity, keeps, moments=self.moments)
         try:
-            planned = allocate(self._curves, cost, keep_fraction * sum(sizes.values()), LEAST_KEPT)
-        except BadInputError as error:
-            raise OutOfReachError(f"{error.value} {error.rule}") from None
+            planned = allocate(self._curves, cost, keep_fraction * whole, LEAST_KEPT)
+        except BadInputError:
+            least = cost(dict.fromkeys(self._curves, LEAST_KEPT)) / whole
+            raise OutOfReachError(_too_much(least, self.price is not None)) from None
         settled = {name: 1.0 if keep > most + 1e-9 else keep for name, keep in planned.items()}
-        return self._refilled(settled, cost, keep_fraction * sum(sizes.values())) if most < 1.0 else settled
+        return self._refilled(settled, cost, keep_fraction * whole) if most < 1.0 else settled
 
     def _refilled(
         self, planned: dict[str, float], cost: Callable[[Mapping[str, float]], float], budget: float
@@ -88,6 +93,8 @@ class UnitPlan:
     calibration: Calibration
     structure: Structure
     moments: Mapping[str, LayerMoments] | None = None
+    price: Callable[[str, float, float], float] | None = None
+    """Cost of a layer with these fractions of its outputs and inputs; None: its weights."""
     _curves: dict[str, Curve] = field(default_factory=dict)
 
     def counts(self, keep_fraction: float) -> dict[str, int]:
@@ -98,15 +105,33 @@ class UnitPlan:
         groups = [g for g in self.structure.groups if g.name in self._curves]
         if not groups:
             raise OutOfReachError("no group of neurons in this model can be removed")
-        model = self.calibration.model
-        cost = unit_cost(model, groups, names)
+        cost = self._cost(groups, names)
         budget = keep_fraction * cost({})
         try:
             planned = allocate(self._curves, cost, budget, LEAST_KEPT)
-        except BadInputError as error:
-            raise OutOfReachError(f"{error.value} {error.rule}") from None
+        except BadInputError:
+            least = cost(dict.fromkeys(self._curves, LEAST_KEPT)) / cost({})
+            raise OutOfReachError(_too_much(least, self.price is not None)) from None
         counts = unit_counts(groups, planned)
         return _liked(groups, counts, lambda c: cost({g.name: c[g.name] / g.units for g in groups}), budget)
+
+    def _cost(self, groups: Sequence[Group], names: Collection[str]) -> Callable[[Mapping[str, float]], float]:
+        model, price = self.calibration.model, self.price
+        if price is None:
+            return unit_cost(model, groups, names)
+        left, whole = unit_shapes(model, groups, names), unit_shapes(model, (), names)({})
+
+        def cost(keep: Mapping[str, float]) -> float:
+            shapes = left(keep)
+            parts = {name: [a / b for a, b in zip(shapes[name], whole[name], strict=True)] for name in shapes}
+            return sum(price(name.removesuffix(".weight"), *parts[name][:2]) for name in parts)
+
+        return cost
+
+
+def _too_much(least: float, is_latency: bool) -> str:
+    of = "measured latency" if is_latency else "weights"
+    return f"{least:.1%} of the prunable layers' {of} is left when as much as possible is removed"
 
 
 def _liked(

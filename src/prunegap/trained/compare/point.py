@@ -46,7 +46,8 @@ class LayerOutcome:
 class Point:
     """One pruned model: its budget, what it kept, its quality and its measured cost.
 
-    `keep_fraction` is the budget: the fraction of the weights of all prunable layers that may stay. `quality` (higher
+    `keep_fraction` is the budget: the fraction of the weights (or, as the setting says, of the latency) of all
+    prunable layers that may stay. `quality` (higher
     is better) and its range over the repeats; `weights` kept in prunable layers; `multiply_adds` of one forward pass
     that the chosen execution does; `bytes` of the model as it is run; `speedup` over dense, measured in turns with
     it, with the 95 % interval of its median; `seconds` of one forward pass: the dense model's divided by the
@@ -107,6 +108,8 @@ class Setting:
     command: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     platform: str = field(default_factory=platform.platform)
+    budget_of: str = "weights"
+    """What budgets are fractions of: the prunable layers' weights, or their measured latency."""
 
     def difference(self, other: Setting) -> str:
         """Return the first thing in which two settings differ so that their points cannot stand together."""

@@ -29,6 +29,7 @@ from prunegap.trained.compare.candidate import (
     size_in_bytes,
     sparse_candidate,
 )
+from prunegap.trained.compare.latency_table import LatencyTable
 from prunegap.trained.compare.measure import LIKENESSES, Evaluate
 from prunegap.trained.compare.options import (
     BUDGETS,
@@ -130,6 +131,13 @@ class Run:
         return self.calibration.moments(self.model, self.calibration.order)
 
     @cached_property
+    def table(self) -> LatencyTable | None:
+        """The measured latencies of the layers, for budgets of latency."""
+        if self.options.budget_of == "weights":
+            return None
+        return LatencyTable(self.model, self.inputs, self.calibration.order)
+
+    @cached_property
     def evaluate(self) -> Evaluate:
         """The measure of quality; likeness needs the dense outputs first."""
         if self._given is not None:
@@ -183,6 +191,7 @@ class Run:
             options.repeats, options.seed, dict(options.solvers), options.finetune_steps, True,
             weights_of(self.model, self.calibration.order), sum(p.numel() for p in self.model.parameters()),
             fingerprint(self.model, [*self.calibration.batches, self.inputs]), options.command, versions(),
+            budget_of=options.budget_of,
         )  # fmt: skip
 
     def _dense(self) -> Point:
@@ -264,7 +273,10 @@ class Run:
         if isinstance(granularity, Neuron):
             if self.structure is None:
                 raise OutOfReachError(f"the model cannot be traced: {self.untraced}")
-            units = self.plans.setdefault("neuron", UnitPlan(self.calibration, self.structure, self.moments))
+            if "neuron" not in self.plans:
+                price = None if self.table is None else self.table.of_widths()
+                self.plans["neuron"] = UnitPlan(self.calibration, self.structure, self.moments, price)
+            units = self.plans["neuron"]
             assert isinstance(units, UnitPlan)
             counts, groups = units.counts(budget), self.structure.groups
             solver, stages = options.solvers["neuron"], options.stages
@@ -272,7 +284,10 @@ class Run:
                 self.model, (), groups, counts, solver, stages=stages, calibration=calibration, ridges=ridges
             )
         else:
-            weights = self.plans.setdefault(granularity.name, WeightPlan(self.calibration, granularity, self.moments))
+            if granularity.name not in self.plans:
+                prices = None if self.table is None else self.table.of_weights(granularity)
+                self.plans[granularity.name] = WeightPlan(self.calibration, granularity, self.moments, prices)
+            weights = self.plans[granularity.name]
             assert isinstance(weights, WeightPlan)
             fractions = weights.fractions(budget)
             solver = options.solvers["weight"]

@@ -21,7 +21,10 @@ def title(comparison: Comparison) -> str:
     setting = comparison.setting
     threads = "1 thread" if setting.threads == 1 else f"{setting.threads} threads"
     repeats = "1 repeat" if setting.repeats == 1 else f"{setting.repeats} repeats: median (range)"
-    return f"{setting.model}: {setting.measure}, {repeats}; {setting.device}, batch {setting.batch}, {threads}"
+    budgets = "" if setting.budget_of == "weights" else f"; budgets are of {setting.budget_of}"
+    return (
+        f"{setting.model}: {setting.measure}, {repeats}; {setting.device}, batch {setting.batch}, {threads}{budgets}"
+    )
 
 
 def table(comparison: Comparison) -> str:

@@ -75,7 +75,7 @@ def fastest(model: nn.Module, inputs: Batch, turns: int = 15, judged: bool = Tru
     """
     dense = copy.deepcopy(model).eval()
     with torch.no_grad():
-        seen = _layer_inputs(dense, inputs)
+        seen = layer_inputs(dense, inputs)
         choices, forms = [], {}
         for name, layer in dense.named_modules():
             if isinstance(layer, (nn.Linear, nn.Conv2d)):
@@ -97,7 +97,7 @@ def fastest(model: nn.Module, inputs: Batch, turns: int = 15, judged: bool = Tru
     return sparse
 
 
-def _layer_inputs(model: nn.Module, inputs: Batch) -> dict[str, Tensor]:
+def layer_inputs(model: nn.Module, inputs: Batch) -> dict[str, Tensor]:
     """Return the first input of every Linear and Conv2d that runs."""
     seen: dict[str, Tensor] = {}
 
