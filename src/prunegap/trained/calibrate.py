@@ -114,17 +114,15 @@ class Calibration:
         twins = dict(shared(self.model))
         found = {name: layer for name, layer in layers(self.model).items() if name not in twins}
         watched = {name: m for name, m in self.model.named_modules() if name in found or isinstance(m, NORMS)}
+        given = copy.deepcopy(self.batches[0])
         with evaluating(self.model), _hooked(watched, seen):
-            try:
-                run(self.model, self.batches[0])
-            except BadInputError:
-                raise
-            except Exception as error:
-                raise BadInputError(
-                    f"calibration batch 0 ({type(error).__name__}: {error})",
-                    "the model cannot be run on it",
-                    "give batches as the model's forward takes them, without labels",
-                ) from error
+            _run_named(self.model, given, 0)
+        if not _same(given, self.batches[0]):
+            raise BadInputError(
+                "model",
+                "changes its inputs in place: run twice, it sees other inputs",
+                "copy them first in its forward (x = x * 2, not x *= 2)",
+            )
         self.norms = {name: norm for name, norm in self.norms.items() if name in found and found[name].bias is None}
 
     def chunks(self, most: int | None) -> tuple[tuple[str, ...], ...]:
@@ -164,7 +162,8 @@ class Calibration:
             if number in self._times:
                 targets = self._dense_rows(number, names, seed)
                 watched = {name: theirs[name] for name in names}
-                inputs = _captured(pruned, watched, {name: self.calls[name] for name in names}, batch, outputs=False)
+                calls = {name: self.calls[name] for name in names}
+                inputs = _captured(pruned, watched, calls, batch, number, outputs=False)
                 for name in names:
                     for value, target in zip(inputs[name], targets[name], strict=True):
                         sums[name].add(name, value, target, offset, self._times[number])
@@ -179,7 +178,8 @@ class Calibration:
         if missing:
             mine = layers(self.model)
             calls = {name: self.calls[name] for name in missing}
-            outputs = _captured(self.model, {n: mine[n] for n in missing}, calls, self.batches[number], outputs=True)
+            watched = {name: mine[name] for name in missing}
+            outputs = _captured(self.model, watched, calls, self.batches[number], number, outputs=True)
             for name in missing:
                 generator = np.random.default_rng([seed, number, self.order.index(name)])
                 limit = -(-MOST_ROWS // (len(self.batches) * calls[name]))
@@ -260,7 +260,7 @@ class _Split:
 
 
 def _captured(
-    model: nn.Module, watched: Mapping[str, Layer], calls: Mapping[str, int], batch: Batch, outputs: bool
+    model: nn.Module, watched: Mapping[str, Layer], calls: Mapping[str, int], batch: Batch, number: int, outputs: bool
 ) -> dict[str, list[torch.Tensor]]:
     """Return the outputs (or inputs) of the watched layers, call by call; stops the pass at the last of them.
 
@@ -277,8 +277,49 @@ def _captured(
             raise _ReachedError
 
     with evaluating(model), _hooked(watched, seen, before=not outputs), suppress(_ReachedError):
-        run(model, batch)
+        _run_named(model, batch, number)
     return kept
+
+
+def _same(left: Batch, right: Batch) -> bool:
+    pairs = zip(_pytree.tree_leaves(left), _pytree.tree_leaves(right), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs if isinstance(a, torch.Tensor))
+
+
+def _run_named(model: nn.Module, batch: Batch, number: int) -> None:
+    """Run the model; raises BadInputError that names the batch, and the layer inside which it fails."""
+    try:
+        run(model, batch)
+    except (BadInputError, _ReachedError):
+        raise
+    except Exception as error:
+        inside = _failing_layer(model, batch)
+        where = f"fails at layer {inside}" if inside else "cannot be run on it"
+        remedy = "give batches as the model's forward takes them, without labels"
+        raise BadInputError(
+            f"calibration batch {number} ({type(error).__name__}: {error})", f"the model {where}", remedy
+        ) from error
+
+
+def _failing_layer(model: nn.Module, batch: Batch) -> str:
+    """Return the innermost module that is entered and not left when the model is run again; empty for none."""
+    inside: list[str] = []
+    handles = []
+
+    def left(_: nn.Module, given: Any, result: Any) -> None:
+        inside.pop()
+
+    for name, module in model.named_modules():
+        handles.append(module.register_forward_pre_hook(lambda _, given, name=name: inside.append(name)))
+        handles.append(module.register_forward_hook(left))
+    try:
+        run(model, batch)
+    except Exception:
+        return inside[-1] if inside else ""
+    finally:
+        for handle in handles:
+            handle.remove()
+    return ""
 
 
 @contextmanager

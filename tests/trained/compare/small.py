@@ -83,3 +83,15 @@ class Overflow(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.second(self.first(x) / 0.0)
+
+
+class Halving(nn.Module):
+    """Writes to its input, so that it gives other outputs when it is run on it again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(12, 8), nn.Linear(8, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x *= 0.5
+        return self.second(torch.relu(self.first(x)))

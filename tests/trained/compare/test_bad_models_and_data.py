@@ -14,7 +14,7 @@ from prunegap.model.errors import BadInputError
 from prunegap.trained.compare.dry_run import dry_run
 from prunegap.trained.compare.point import PointStatus
 from prunegap.trained.latency import Stopwatch
-from trained.compare.small import Branching, Overflow, Tied, batches, mlp
+from trained.compare.small import Branching, Halving, Overflow, Tied, batches, mlp
 
 QUICK = prunegap.CompareOptions(repeats=1, turns=1, threads=1)
 
@@ -36,7 +36,9 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"granularities": ("row",)}, "granularity 'row'"),
     ({"granularities": ()}, "granularities: are empty"),
     ({"calibration": []}, "holds no batches"),
-    ({"calibration": [torch.randn(4, 11)]}, "calibration batch 0 .*the model cannot be run on it"),
+    ({"calibration": [torch.randn(4, 11)]}, "calibration batch 0 .*the model fails at layer 0"),
+    ({"calibration": [torch.randn(4, 12), torch.randn(4, 11)]}, "calibration batch 1 .*at layer 0"),
+    ({"model": Halving()}, "model: changes its inputs in place"),
     ({"calibration": [torch.full((4, 12), float("nan"))]}, "calibration batch 0: holds NaN"),
     ({"calibration": [torch.randn(4, 12), "text"]}, "calibration batch 1: is a str without tensors"),
     ({"model": Overflow()}, "layer second: gives NaN"),
@@ -58,7 +60,8 @@ def test_it_is_refused_by_name(change: dict[str, Any], words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "option", [{"repeats": 0}, {"turns": 0}, {"threads": 0}, {"finetune_steps": -1}, {"seed": -1}]
+    "option",
+    [{"repeats": 0}, {"turns": 0}, {"threads": 0}, {"finetune_steps": -1}, {"seed": -1}, {"budget_of": "time"}],
 )
 def test_bad_options(option: dict[str, Any]) -> None:
     with pytest.raises(BadInputError, match=next(iter(option)).replace("_", " ")):

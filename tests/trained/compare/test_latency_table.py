@@ -6,7 +6,6 @@ import itertools
 
 import numpy as np
 import pytest
-import small
 import torch
 from torch import nn
 
@@ -15,6 +14,7 @@ from prunegap.model.granularity import NOfM, Weight
 from prunegap.trained.compare import latency_table
 from prunegap.trained.compare.latency_table import KEEPS, WIDTHS, LatencyTable
 from prunegap.trained.compare.point import PointStatus
+from trained.compare.small import data, mlp
 
 
 class Mixed(nn.Module):
@@ -68,9 +68,7 @@ def test_budgets_of_latency_are_kept_by_the_table_or_out_of_reach(monkeypatch: p
 
     monkeypatch.setattr(latency_table, "_seconds", seconds)
     options = prunegap.CompareOptions(repeats=1, turns=1, threads=1, budget_of="latency")
-    found = prunegap.compare(
-        small.mlp(), *small.data(), budgets=(0.4,), granularities=("weight", "neuron"), options=options
-    )  # type: ignore[arg-type]
+    found = prunegap.compare(mlp(), *data(), budgets=(0.4,), granularities=("weight", "neuron"), options=options)  # type: ignore[arg-type]
     by_name = {point.granularity: point for point in found.points}
     assert by_name["weight"].status is PointStatus.OUT_OF_REACH
     assert "100.0% of the prunable layers' measured latency" in by_name["weight"].reason

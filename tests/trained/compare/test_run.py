@@ -14,6 +14,7 @@ from torch import nn
 import prunegap
 from prunegap.model.granularity import Neuron
 from prunegap.trained.compare import run as running
+from prunegap.trained.compare.candidate import run_dense
 from prunegap.trained.compare.measure import accuracy
 from prunegap.trained.compare.point import Comparison, PointStatus, as_object, from_text
 from prunegap.trained.execute.choose import multiply_adds
@@ -113,6 +114,14 @@ def test_a_smaller_model_is_run_unless_surely_slower(speedup: Span, is_run: bool
         settled.run is small.masked and settled.multiply_adds == multiply_adds(small.masked, batches(1)[0])
     )
     assert is_run or all("0.80 times as fast" in layer.reason for layer in settled.layers)
+
+
+def test_what_runs_the_dense_operations_is_not_timed_against_them() -> None:
+    """Its speed-up is 1, not the noise of the machine; here there is no stopwatch to ask."""
+    prepared = running.Run(mlp(), batches(), lambda _: 1.0, None, QUICK)
+    small = prepared._candidate(Neuron(), prepared._pruned(Neuron(), 0.5, 0))
+    dense = run_dense(small, batches(1)[0], "")
+    assert prepared._timed(dense) == (dense, Span(1.0, 1.0, 1.0))
 
 
 def test_json_is_the_comparison(made: tuple[nn.Module, Comparison, Path]) -> None:

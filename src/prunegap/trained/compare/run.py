@@ -46,12 +46,14 @@ from prunegap.trained.compare.shelf import Shelf, named
 from prunegap.trained.compare.versions import versions
 from prunegap.trained.execute.choose import multiply_adds
 from prunegap.trained.finetune import finetune
-from prunegap.trained.latency import Latency, Stopwatch, device_of, tensors_of
+from prunegap.trained.latency import Stopwatch, device_of, tensors_of
 from prunegap.trained.layer import shared
 from prunegap.trained.prune import Pruned, prune_weights
 from prunegap.trained.prune_units import prune_units
 from prunegap.trained.structure import Structure, trace
 from prunegap.trained.timing import Span
+
+SAME = Span(1.0, 1.0, 1.0)
 
 
 def compare(
@@ -165,7 +167,8 @@ class Run:
         with Stopwatch(self.model, self.inputs, self.threads, self.options.turns) as stopwatch, threads(self.threads):
             self.stopwatch = stopwatch
             self._tell("the dense model")
-            not_shrunk = self._not_shrunk()  # traces the model while the stopwatch's processes load torch
+            # Tracing and the dense moments are due anyway; meanwhile the stopwatch's processes load torch.
+            not_shrunk, _ = self._not_shrunk(), self.moments
             dense = self._dense() if found is None else found.dense
             assert dense.seconds is not None
             self.dense_seconds = dense.seconds.median
@@ -201,7 +204,7 @@ class Run:
         return Point(
             "dense", 1.0, PointStatus.DONE, "", Span(quality, quality, quality), (quality,),
             weights_of(self.model, self.calibration.order), multiply_adds(self.model, self.inputs),
-            size_in_bytes(self.model), latency.seconds, Span(1.0, 1.0, 1.0), outcomes,
+            size_in_bytes(self.model), latency.seconds, SAME, outcomes,
         )  # fmt: skip
 
     def _not_shrunk(self) -> tuple[tuple[str, str], ...]:
@@ -232,7 +235,7 @@ class Run:
         self._tell(f"{name}: choosing kernels")
         candidate = self._candidate(granularity, first)
         self._tell(f"{name}: measuring latency")
-        candidate, latency = self._timed(candidate)
+        candidate, speedup = self._timed(candidate)
         file = ""
         if shelf is not None:
             stem = f"{granularity.name.replace(':', '-')}-{budget:g}"
@@ -246,25 +249,29 @@ class Run:
             weights=candidate.weights,
             multiply_adds=candidate.multiply_adds,
             bytes=candidate.bytes,
-            seconds=latency.speedup.under(self.dense_seconds),
-            speedup=latency.speedup,
+            seconds=speedup.under(self.dense_seconds),
+            speedup=speedup,
             layers=candidate.layers,
             preparation_seconds=time.monotonic() - start,
             file=file,
         )
 
-    def _timed(self, candidate: Candidate) -> tuple[Candidate, Latency]:
-        """Return what runs and its latency: sparse only if surely faster than dense, small unless surely slower."""
-        latency = self.stopwatch.measure(candidate.run, undecided=candidate.is_sparse or candidate.is_shrunk)
-        speedup = latency.speedup
+    def _timed(self, candidate: Candidate) -> tuple[Candidate, Span]:
+        """Return what runs and its speed-up: sparse only if surely faster than dense, small unless surely slower.
+
+        What is neither runs the dense model's own operations on tensors of the same shapes. Its speed-up is 1; timed,
+        it would be the noise of the machine, and of a dozen such times one is sure to look like a gain.
+        """
+        if not (candidate.is_sparse or candidate.is_shrunk):
+            return candidate, SAME
+        speedup = self.stopwatch.measure(candidate.run, undecided=True).speedup
         if candidate.is_sparse and speedup.low <= 1.0:
             why = f"its layers alone were faster sparse, the whole model was {speedup.median:.2f} times as fast"
         elif candidate.is_shrunk and speedup.high < 1.0:
             why = f"the smaller model was {speedup.median:.2f} times as fast"
         else:
-            return candidate, latency
-        candidate = run_dense(candidate, self.inputs, why)
-        return candidate, self.stopwatch.measure(candidate.run)
+            return candidate, speedup
+        return run_dense(candidate, self.inputs, why), SAME
 
     def _pruned(
         self, granularity: Granularity, budget: float, repeat: int, ridges: Mapping[str, float] | None = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import logging
 import operator
 import re
 from collections.abc import Mapping, Sequence
@@ -89,6 +90,8 @@ def _export(model: nn.Module, args: Any, kwargs: Any, free_dims: Sequence[int]) 
     shapes_args, shapes_kwargs = _pytree.tree_unflatten(marks, spec)
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # the fused encoder layer is opaque
+    silenced = logging.root.manager.disable
+    logging.disable(logging.WARNING)  # what cannot be traced is said once, below; torch would print the graph
     try:
         with torch.no_grad():
             names = (*shapes_args,) if not shapes_kwargs else _by_name(model, shapes_args, shapes_kwargs)
@@ -100,6 +103,7 @@ def _export(model: nn.Module, args: Any, kwargs: Any, free_dims: Sequence[int]) 
             f"the trouble is in {_culprit(error, model)}; take Python that depends on values (if, .item()) out of it",
         ) from error
     finally:
+        logging.disable(silenced)
         torch.backends.mha.set_fastpath_enabled(fast)
 
 
