@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from prunegap.kernels.half_circle import enter, push, survives
+from prunegap.kernels.half_circle import enter, leads_outward, push, survives
 from prunegap.kernels.jit import compiled
 
 
@@ -20,9 +20,12 @@ def census(
     strengths,
     is_b,
     two_sided,
+    forced,
     first,
     inner,
     table,
+    begin,
+    outward,
     tube,
     slope_limit,
     polygons,
@@ -56,9 +59,9 @@ def census(
             if two_sided[j]:
                 skip, keep = survives(polygons, counts, sums, i, c, s, kappa, table, j, tube, slope_limit)
             if keep and push(polygons, counts, sums, i, grown, c, s, kappa, is_b[j], two_sided[j], tube):
-                grown += 1
                 nodes[j] += weight
-            if skip:
+                grown += leads_outward(polygons, counts, grown, begin, outward, tube, slope_limit)
+            if skip and not forced[j]:
                 i += 1
                 continue
             # The last old slot moves into the gap and the last new one into its place.

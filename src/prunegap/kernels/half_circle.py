@@ -2,13 +2,16 @@
 
 The walk goes through the kinks left of `middle` in angular order. It carries the convex polygon of start states z
 that are still possible, clips it at every kept kink, and cuts branches from which the tube cannot be kept to the far
-end (`tube.viability`). With a linear readout the back half circle has a tube as well; its state y gets the same jumps
-in the same tube, so the polygon is one for both. The right half is the left half of the mirror image.
+end (`tube.viability`). The right half is the left half of the mirror image. With a linear readout the back half
+circle has a tube as well; its state y gets the same jumps in the same tube, so the polygon is one for both. Then the
+circle is cut open anywhere, the target is one of its kinks, and start states must lead somewhere to the left too
+(`search.ring`).
 
 Every surviving kept set becomes a leaf: the box in which the other half's type-A sum must lie, and its own sums
 alpha = -sum over type A of kappa n and beta = sum over type B of kappa n (all in the frame x(middle), n(middle)).
-Since z(start) = -w* + alpha and y(start) = -beta, two leaves can belong together only if each one's sums lie in the
-other one's boxes. A kept set without a leaf is in no ticket: docs/decisions/0005-plane-sweep.md.
+Since z(start) = -w* + alpha (without w* where the target is a kink) and y(start) = -beta, two leaves can belong
+together only if each one's sums lie in the other one's boxes. A kept set without a leaf is in no ticket:
+docs/decisions/0005-plane-sweep.md.
 """
 
 from __future__ import annotations
@@ -137,18 +140,37 @@ def push(polygons, counts, sums, depth, to, c, s, kappa, is_b, two_sided, tube):
     return True
 
 
+@inlined
+def leads_outward(polygons, counts, depth, begin, outward, tube, slope_limit):
+    """Return whether from some start state the tube can be kept to the left of the first kink and on.
+
+    `begin` holds that kink's cosine and sine, `outward` its row of the mirror image's table, or none.
+    """
+    if outward.shape[0] == 0:
+        return True
+    q_low, q_high = extent(polygons, depth, counts[depth], begin[0], begin[1])
+    s_low, s_high = extent(polygons, depth, counts[depth], -begin[1], begin[0])
+    return viable(outward, 0, max(q_low, -tube), min(q_high, tube), -s_high, -s_low, tube, slope_limit)
+
+
 @compiled
 def advance(
-    cosines, sines, strengths, is_b, two_sided, neurons, first, inner, stop, target, table, tube, slope_limit, slack,
-    linear, bound, polygons, counts, sums, positions, kept, widths, meta, leaves, masks, leaf_widths, node_limit,
+    cosines, sines, strengths, is_b, two_sided, forced, neurons, first, inner, stop, target, table, begin, outward,
+    tube, slope_limit, slack, linear, bound, polygons, counts, sums, positions, kept, widths, meta,
+    leaves, masks, leaf_widths, node_limit,
 ):  # fmt: skip
     """Walk on from where it paused; return the number of leaves written.
 
     The walk ends (meta[DEPTH] < 0) or pauses where the leaf arrays are full or `node_limit` nodes were visited.
     Kinks 0..stop-1 lie left of the middle; cosines and sines are of angle - middle. Kinks of neurons >= bound are
-    never kept. Kinks from `first` on lie where the tube is two-sided, which begins at `inner`. Each leaf is a row of
-    `leaves`, a row of 64-bit words in `masks` (bit j: kink j is kept) and the width it needs.
+    never kept, those `forced` always. Kinks from `first` on lie where the tube is two-sided, which begins at `inner`.
+    Each leaf is a row of `leaves`, a row of 64-bit words in `masks` (bit j: kink j is kept) and the width it needs.
     """
+    last_forced = -1
+    for j in range(stop):
+        if forced[j]:
+            last_forced = j
+    beyond = stop < cosines.size and two_sided[min(stop, two_sided.size - 1)]
     room = leaves.shape[0]
     words = masks.shape[1]
     written = 0
@@ -162,6 +184,22 @@ def advance(
             if positions[depth] <= first:
                 at = depth + 1
                 alive = enter(polygons, counts, sums, depth, at, inner, tube)
+            alive = alive and positions[depth] > last_forced
+            if alive and beyond:
+                skip, keep = survives(
+                    polygons,
+                    counts,
+                    sums,
+                    at,
+                    cosines[stop],
+                    sines[stop],
+                    strengths[stop],
+                    table,
+                    stop,
+                    tube,
+                    slope_limit,
+                )
+                alive = (skip and not forced[stop]) or keep
             if alive and write_leaf(polygons, counts, sums, at, target, tube, slack, linear, leaves, written):
                 leaf_widths[written] = widths[depth]
                 for word in range(words):
@@ -180,11 +218,13 @@ def advance(
         skip, keep = True, True
         if two_sided[j]:
             skip, keep = survives(polygons, counts, sums, depth, c, s, kappa, table, j, tube, slope_limit)
-        positions[depth] = j + 1 if skip else stop
+        positions[depth] = j + 1 if skip and not forced[j] else stop
         if not keep or neurons[j] >= bound:
             continue
         nodes += 1
         if push(polygons, counts, sums, depth, depth + 1, c, s, kappa, is_b[j], two_sided[j], tube):
+            if not leads_outward(polygons, counts, depth + 1, begin, outward, tube, slope_limit):
+                continue
             depth += 1
             kept[depth] = j
             widths[depth] = max(widths[depth - 1], neurons[j] + 1)

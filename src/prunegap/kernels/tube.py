@@ -77,12 +77,12 @@ def extent(polygons, depth, count, a, b):
 
 
 @compiled
-def viability(angles, strengths, two_sided, tube, slope_limit):
+def viability(angles, strengths, two_sided, forced, tube, slope_limit):
     """Return, for every kink, the cells of (q, q') just after it from which the tube can be kept to the far end.
 
     Shape (n, SLOPE_BINS), one uint64 of q cells each; a superset of the truth: states beyond `slope_limit` and kinks
     without a two-sided tube count as viable. Recurrence: a cell survives if its image at the next kink, with or
-    without that kink's jump, meets a viable cell.
+    without that kink's jump (only with it where it is `forced`), meets a viable cell.
     """
     n = angles.size
     full = ~np.uint64(0)
@@ -100,7 +100,7 @@ def viability(angles, strengths, two_sided, tube, slope_limit):
             if first < 0 or last >= SLOPE_BINS:
                 before[b] = full
             else:
-                cells = table[j + 1, b]
+                cells = np.uint64(0) if forced[j + 1] else table[j + 1, b]
                 for k in range(first, last + 1):
                     cells |= table[j + 1, k]
                 before[b] = cells

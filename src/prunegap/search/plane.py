@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from prunegap.kernels.census import census
 from prunegap.kernels.half_circle import LINEAR_COLUMNS, RELU_COLUMNS, advance, start
-from prunegap.kernels.tube import VERTICES, viability
+from prunegap.kernels.tube import SLOPE_BINS, VERTICES, viability
 from prunegap.model.granularity import Neuron
 from prunegap.model.network import Readout
 from prunegap.model.problem import Problem
@@ -67,6 +67,12 @@ class Circle:
     neurons: NDArray[np.int64]
     epsilon: float
     linear: bool
+    forced: NDArray[np.bool_]
+    opened: bool = False
+    """Whether the target is one of the kinks, and -pi/2 is where the circle was cut open (`search.ring`)."""
+
+    continuations: tuple[NDArray[np.uint64], NDArray[np.uint64]] | None = None
+    """The table of viable states, and the mirror image's, where they look beyond the ends."""
 
     @classmethod
     def of(cls, problem: Problem) -> Circle:
@@ -81,7 +87,7 @@ class Circle:
         order = np.argsort(angles, kind="stable")
         order = order[strengths[order] != 0.0]
         linear = problem.readout is Readout.LINEAR
-        return cls(angles[order], strengths[order], is_b[order], order, problem.epsilon / norm, linear)
+        return cls(angles[order], strengths[order], is_b[order], order, problem.epsilon / norm, linear, order < 0)
 
     @cached_property
     def reach(self) -> float:
@@ -112,11 +118,23 @@ class Circle:
 
     @cached_property
     def viable(self) -> NDArray[np.uint64]:
-        """The table of states from which the tube can be kept to the right end."""
+        """The table of states from which the tube can be kept to the right end, and beyond it where that is known."""
+        if self.continuations is not None:
+            return self.continuations[0]
         table: NDArray[np.uint64] = viability(
-            self.angles, self.strengths, self.two_sided, self.tube, self.slope_limit
+            self.angles, self.strengths, self.two_sided, self.forced, self.tube, self.slope_limit
         )
         return table
+
+    @cached_property
+    def outward(self) -> NDArray[np.uint64]:
+        """The row of states left of the first kink from which the tube can be kept to the left and on, if known."""
+        return np.empty((0, SLOPE_BINS), dtype=np.uint64) if self.continuations is None else self.continuations[1][:1]
+
+    def begin(self, middle: float) -> NDArray[np.float64]:
+        """Cosine and sine of the first kink, in the frame of `middle`."""
+        angle = float(self.angles[0]) - middle if self.angles.size else 0.0
+        return np.array([math.cos(angle), math.sin(angle)])
 
     @cached_property
     def mirror(self) -> Circle:
@@ -129,6 +147,9 @@ class Circle:
             self.neurons[turned].copy(),
             self.epsilon,
             self.linear,
+            self.forced[turned].copy(),
+            self.opened,
+            None if self.continuations is None else (self.continuations[1][turned], self.continuations[0][turned]),
         )
 
     @cached_property
@@ -145,15 +166,15 @@ class Circle:
         """How many kinks lie before the first two-sided angle."""
         return int(np.searchsorted(self.angles, self.inner_angle))
 
-    def census(self, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def census(self, seed: int, room: int = CENSUS_ROOM) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return estimates (nodes, leaves) of the left walk that stops before kink k, k = 0..n."""
-        walk = _States(2 * CENSUS_ROOM + 4)
+        walk = _States(2 * room + 4)
         start(walk.polygons, walk.counts, walk.sums, walk.positions, walk.meta, -np.pi / 2, self.tube,
               self.reach, self.linear)  # fmt: skip
         nodes, alive = census(
-            np.cos(self.angles), np.sin(self.angles), self.strengths, self.is_b, self.two_sided, self.first,
-            self.inner(0.0), self.viable, self.tube, self.slope_limit, walk.polygons, walk.counts, walk.sums,
-            CENSUS_ROOM, seed,
+            np.cos(self.angles), np.sin(self.angles), self.strengths, self.is_b, self.two_sided, self.forced,
+            self.first, self.inner(0.0), self.viable, self.begin(0.0), self.outward, self.tube, self.slope_limit,
+            walk.polygons, walk.counts, walk.sums, room, seed,
         )  # fmt: skip
         return np.concatenate(([0.0], np.cumsum(nodes))), np.concatenate(([1.0], alive))
 
@@ -191,10 +212,11 @@ class Walk:
     def __init__(self, circle: Circle, stop: int, middle: float) -> None:
         self.circle = circle
         self.stop = stop
-        self.target = np.array([math.cos(middle), -math.sin(middle)])
-        turned = circle.angles[:stop] - middle
+        # The start state is alpha less the target, unless the target is one of the kinks.
+        self.target = np.array([math.cos(middle), -math.sin(middle)]) * (0.0 if circle.opened else 1.0)
+        turned = circle.angles[: stop + 1] - middle
         self._cosines, self._sines = np.cos(turned), np.sin(turned)
-        self._inner = circle.inner(middle)
+        self._inner, self._begin = circle.inner(middle), circle.begin(middle)
         self._states = states = _States(stop + 4)
         start(states.polygons, states.counts, states.sums, states.positions, states.meta, -np.pi / 2 - middle,
               circle.tube, circle.reach, circle.linear)  # fmt: skip
@@ -216,9 +238,9 @@ class Walk:
         masks = np.empty((room, max(1, (self.stop + 63) // 64)), dtype=np.uint64)
         widths = np.empty(room, dtype=np.int64)
         count = advance(
-            self._cosines, self._sines, circle.strengths, circle.is_b, circle.two_sided, circle.neurons,
-            circle.first, self._inner, self.stop, self.target, circle.viable, circle.tube, circle.slope_limit,
-            circle.rounding, circle.linear, bound,
+            self._cosines, self._sines, circle.strengths, circle.is_b, circle.two_sided, circle.forced,
+            circle.neurons, circle.first, self._inner, self.stop, self.target, circle.viable, self._begin,
+            circle.outward, circle.tube, circle.slope_limit, circle.rounding, circle.linear, bound,
             states.polygons, states.counts, states.sums, states.positions, states.kept, states.widths, states.meta,
             leaves, masks, widths, node_limit,
         )  # fmt: skip

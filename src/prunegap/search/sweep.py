@@ -22,16 +22,23 @@ from prunegap.certify import certify
 from prunegap.kernels.half_circle import LINEAR_COLUMNS
 from prunegap.kernels.join import Cells, match, mirror, screen
 from prunegap.model.mask import Mask
-from prunegap.model.network import Matrix
+from prunegap.model.network import Matrix, Readout
 from prunegap.model.outcome import Finding
 from prunegap.model.problem import Problem
 from prunegap.search.base import Deadline
 from prunegap.search.plane import Batch, Circle, PlaneSearch, Walk
+from prunegap.search.ring import Ring
+from prunegap.search.thinned import thinned
 
 FIRST_WIDTH = 12
 WIDTH_STEP = 1.02
 GROWTH = 2.5
 CHEAP_NODES = 3e5
+DEAR_NODES = 2e7
+THIN_NODES = 3e6
+"""What the next width may cost before its tickets are looked for among a few neurons first, and what those may."""
+
+FIRST_ATTEMPTS = 4
 CHUNK_NODES = 1_000_000
 CHUNK_LEAVES = 1 << 18
 STORED_BYTES = 1.2e9
@@ -49,48 +56,118 @@ class PlaneSweep(PlaneSearch):
 
     def _search(self, problem: Problem, deadline: Deadline, inputs: Matrix | None) -> Finding:
         """Climb the rungs; each one proves its width impossible or finds the least ticket."""
-        best: Mask | None = None
-        proven, nodes = 0, 0
-        reason = "no neuron is kept"
+        ladder = _Ladder(problem, deadline)
         try:
-            for width in _rungs(problem, deadline):
-                rung = _Rung(problem.prefix(width), deadline)
-                try:
-                    rung.run()
-                finally:
-                    best, nodes = rung.best, nodes + rung.nodes
-                if rung.uncertain:
-                    reason = f"the error of a candidate at width {width} equals epsilon to the last digit"
-                    break
-                proven = width if best is None else best.least_width - 1
-                reason = f"all kept sets of {width} neurons were swept ({rung.nodes} nodes in the last rung)"
-                if best is not None:
-                    break
+            ladder.climb()
         except (_OutOfTimeError, KeyboardInterrupt):
-            reason = f"stopped while sweeping; {reason}"
-        return Finding(best, proven, reason, nodes)
+            ladder.reason = f"stopped while sweeping; {ladder.reason}"
+        return Finding(ladder.best, ladder.proven, ladder.reason, ladder.nodes)
 
 
-def _rungs(problem: Problem, deadline: Deadline) -> Iterator[int]:
-    """Yield growing widths: first the widest that is still cheap, then each about GROWTH times as costly."""
+class _Ladder:
+    """The widths that are asked one after the other, and what they have shown."""
 
-    def cost(width: int) -> float:
-        return Cut.of(Circle.of(problem.prefix(width)), deadline.budget.seed).nodes
+    def __init__(self, problem: Problem, deadline: Deadline) -> None:
+        self.problem, self.deadline = problem, deadline
+        self.best: Mask | None = None
+        self.proven, self.nodes = 0, 0
+        self.reason = "no neuron is kept"
+        self._uncertain = False
+        self._attempts, self._spent = 0, 0.0
 
-    width, allowed, factor = min(FIRST_WIDTH, problem.width), CHEAP_NODES, 1.25
-    while True:
-        while width < problem.width:
-            wider = min(problem.width, math.ceil(factor * width))
-            if cost(wider) > allowed:
+    @property
+    def _top(self) -> int:
+        """The greatest width that is still open."""
+        return self.problem.width if self.best is None else self.best.least_width - 1
+
+    def climb(self) -> None:
+        """Ask until the least width is known or a ticket is uncertain. Raises _OutOfTimeError."""
+        linear = self.problem.readout is Readout.LINEAR
+        allowed = CHEAP_NODES
+        while self.proven < self._top and not self._uncertain:
+            width = self._by_bisection(allowed) if linear else self._by_steps(allowed)
+            cost = self._cost(width)
+            if linear and cost > max(DEAR_NODES, allowed, 4 * self._spent):
+                self._guess()
+            else:
+                self._sweep(width)
+                allowed = GROWTH * max(CHEAP_NODES, cost)
+
+    def _kept(self, width: int) -> int | None:
+        """Return the neuron that every ticket of a width keeps: the last one, where there is none without it."""
+        return self.proven if self.problem.readout is Readout.LINEAR and width == self.proven + 1 else None
+
+    def _nodes(self, problem: Problem) -> float:
+        seed = self.deadline.budget.seed
+        return Cut.of(_opened(Circle.of(problem), self._kept(problem.width), seed), seed).nodes
+
+    def _cost(self, width: int) -> float:
+        return self._nodes(self.problem.prefix(width))
+
+    def _by_steps(self, allowed: float) -> int:
+        """Return a width within the nodes allowed; at least a step wider than what is proven, whatever it costs."""
+        factor = WIDTH_STEP if self.proven else 1.25
+        width = min(self._top, math.ceil(factor * self.proven) if self.proven else FIRST_WIDTH)
+        while width < self._top:
+            wider = min(self._top, math.ceil(factor * width))
+            if self._cost(wider) > allowed:
                 break
             width = wider
-        yield width
-        if width == problem.width:
+        return width
+
+    def _by_bisection(self, allowed: float) -> int:
+        """Return the widest width within the nodes allowed, or the next one, whatever it costs."""
+        low, step = self.proven, 1 if self.proven else FIRST_WIDTH
+        high = low + step
+        while high <= self._top and self._cost(high) <= allowed:
+            low, step = high, 2 * step
+            high = low + step
+        high = min(high, self._top + 1)
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self._cost(middle) <= allowed else (low, middle)
+        return max(low, self.proven + 1)
+
+    def _sweep(self, width: int) -> None:
+        """Ask about all neurons of a width."""
+        rung = self._run(self.problem.prefix(width))
+        if rung.uncertain:
             return
-        # The next rung is wider by a step even where that step alone costs more.
-        factor = WIDTH_STEP
-        allowed = GROWTH * max(CHEAP_NODES, cost(width))
-        width = min(problem.width, math.ceil(factor * width))
+        self._attempts, self._spent = 0, 0.0
+        self.proven = width if rung.best is None else rung.best.least_width - 1
+        self.reason = f"all kept sets of {width} neurons were swept ({rung.nodes} nodes in the last rung)"
+
+    def _guess(self) -> None:
+        """Look for a ticket among a few neurons of the next width; in every other late attempt, of a wider one."""
+        width = self.proven + 1
+        if self._attempts >= FIRST_ATTEMPTS and self._attempts % 2:
+            wider = width + 2 ** ((self._attempts - FIRST_ATTEMPTS) // 2 + 1)
+            width = min(self._top, wider if self.best is None else (width + self._top + 1) // 2)
+        part = thinned(
+            self.problem.prefix(width), self.proven, self._attempts, max(THIN_NODES, self._spent / 4), self._nodes
+        )
+        self._attempts += 1
+        self._spent += max(THIN_NODES / 10, self._run(part).nodes)
+
+    def _run(self, problem: Problem) -> _Rung:
+        """Sweep a problem; keep its ticket and count its nodes, also where the time runs out."""
+        rung = _Rung(problem, self.deadline, self._kept(problem.width))
+        try:
+            rung.run()
+        finally:
+            self.best, self.nodes = rung.best or self.best, self.nodes + rung.nodes
+        if rung.uncertain:
+            self._uncertain = True
+            self.reason = f"the error of a candidate at width {problem.width} equals epsilon to the last digit"
+        return rung
+
+
+def _opened(flat: Circle, kept: int | None, seed: int) -> Circle:
+    """Return the circle to walk: with a linear readout the one that is opened where its halves are cheapest."""
+    if not flat.linear or flat.angles.size == 0:
+        return flat
+    ring = Ring.of(flat, kept)
+    return ring.opened(ring.best_start(seed))
 
 
 @dataclass(frozen=True)
@@ -114,7 +191,8 @@ class Cut:
         leaf_bytes = 64 + 8 * (1 + np.minimum(np.arange(count + 1), count - np.arange(count + 1)) // 64)
         fits = np.minimum(left, right) * leaf_bytes <= STORED_BYTES
         inside = np.cos(middles) > circle.tube
-        total = left_nodes + right_nodes
+        # The other half is not walked where nothing can be stored.
+        total = np.where(left == 0.0, left_nodes, right_nodes + np.where(right == 0.0, 0.0, left_nodes))
         if not (inside & fits).any():
             fits[:] = True
         stop = int(np.argmin(np.where(inside & fits, total, np.inf)))
@@ -124,13 +202,14 @@ class Cut:
 class _Rung:
     """The question about one width: sweep both halves, join, certify."""
 
-    def __init__(self, problem: Problem, deadline: Deadline) -> None:
+    def __init__(self, problem: Problem, deadline: Deadline, kept: int | None) -> None:
         self.problem = problem
         self.deadline = deadline
         self.best: Mask | None = None
         self.uncertain = False
         self.nodes = 0
-        self._circle = Circle.of(problem)
+        self._flat = Circle.of(problem)
+        self._circle = _opened(self._flat, kept, deadline.budget.seed)
 
     @property
     def _bound(self) -> int:
@@ -149,13 +228,17 @@ class _Rung:
         if not query_mirrored:
             halves.reverse()
         stored_walk = Walk(*halves[0])
-        with ThreadPoolExecutor(max(1, min(2, self.deadline.budget.workers))) as pool:
+        workers = min(2, self.deadline.budget.workers) if min(cut.left_leaves, cut.right_leaves) > 0.0 else 1
+        with ThreadPoolExecutor(workers) as pool:
             # One pass, unless the stored half outgrows its memory: then the other half streams past each part of it.
             while not stored_walk.finished:
                 query_walk = Walk(*halves[1])
                 first = pool.submit(self._collect, stored_walk)
-                early = pool.submit(self._collect, query_walk) if self.deadline.budget.workers > 1 else None
-                store = _Store(first.result())
+                early = pool.submit(self._collect, query_walk) if workers > 1 else None
+                batches = first.result()
+                if not any(batch.size for batch in batches):
+                    continue
+                store = _Store(batches)
                 for batch in early.result() if early else ():
                     self._join(batch, store, query_walk, query_mirrored)
                 for batch in self._stream(query_walk):
@@ -202,13 +285,14 @@ class _Rung:
 
     def _consider(self, query: NDArray[np.uint64], stored: NDArray[np.uint64], query_mirrored: bool) -> None:
         """Certify a pair that survives the screen; keep it if it is the narrowest ticket so far."""
-        circle = self._circle
         ours, theirs = _bits(query), _bits(stored)
         left, right = (theirs, ours) if query_mirrored else (ours, theirs)
-        kept = np.concatenate((left, np.sort(circle.angles.size - 1 - right)))
-        neurons = circle.neurons[kept]
+        neurons = self._circle.neurons[np.concatenate((left, self._circle.angles.size - 1 - right))]
+        neurons = neurons[neurons >= 0]
         if int(neurons.max(initial=-1)) + 1 >= self._bound:
             return
+        circle = self._flat
+        kept = np.flatnonzero(np.isin(circle.neurons, neurons))
         if not screen(circle.angles, circle.strengths, circle.is_b, kept, circle.tube, circle.linear):
             return
         mask = Mask.of_neurons(neurons, self.problem.width, 2)
