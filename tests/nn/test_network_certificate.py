@@ -13,8 +13,9 @@ from nn.small import SHAPE, dense_target, made, residual_target, samples
 from prunegap.model.errors import BadInputError
 from prunegap.nn import Target, certify_network, collapsed_module, dense, measure_ticket, verify_claim, with_claim
 from prunegap.nn.graph import Step
+from prunegap.nn.layer_norm import frequency_norm_upper, layer_norm_upper, stack_norm_upper
 from prunegap.nn.modules import linear_map
-from prunegap.nn.norms import layer_norm_upper, spectral_upper
+from prunegap.nn.norms import spectral_upper
 
 SETS = ["box:0:1", "box:-1:1", "box:0.25:0.75", "ball:1", "ball:0.01"]
 
@@ -72,7 +73,8 @@ def test_spectral_bounds_are_above_and_close(shape: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kernel", "stride", "dilation", "groups"), [(3, 1, 1, 1), (3, 2, 1, 2), (2, 3, 1, 1), (3, 2, 2, 1)]
+    ("kernel", "stride", "dilation", "groups"),
+    [(3, 1, 1, 1), (3, 2, 1, 2), (2, 3, 1, 1), (3, 2, 2, 1), (5, 1, 1, 1), (1, 2, 1, 1), (2, 2, 3, 2)],
 )
 def test_norms_of_convolutions_bound_their_matrices(kernel: int, stride: int, dilation: int, groups: int) -> None:
     options = {
@@ -81,10 +83,22 @@ def test_norms_of_convolutions_bound_their_matrices(kernel: int, stride: int, di
     }  # fmt: skip
     step = Step("conv", "conv2d", ("input",), options)
     weight = np.random.default_rng(kernel).normal(size=(4, 2 // groups, kernel, kernel))
-    units = torch.eye(2 * 64, dtype=torch.float64).reshape(128, 2, 8, 8)
+    units = torch.eye(2 * 196, dtype=torch.float64).reshape(392, 2, 14, 14)
     matrix = linear_map(step, units, torch.from_numpy(weight)).flatten(1).numpy()
     norm = float(np.linalg.norm(matrix, 2))
-    assert norm <= layer_norm_upper(step, weight) <= 2.5 * norm
+    assert norm <= frequency_norm_upper(step, weight) <= 1.13 * norm
+    assert norm <= layer_norm_upper(step, weight) <= frequency_norm_upper(step, weight) * (1 + 1e-9)
+    assert frequency_norm_upper(step, 0.0 * weight) == 0.0
+
+
+def test_the_greatest_norm_of_a_stack_is_bounded_and_close() -> None:
+    rng = np.random.default_rng(0)
+    for shape in [(1, 1, 1), (40, 3, 7), (25, 40, 12)]:
+        stack = rng.normal(size=shape) + 1j * rng.normal(size=shape)
+        stack[::2] *= 1e-3
+        for scale in (1.0, 2.0**400):
+            norm = float(np.linalg.norm(stack, 2, axis=(1, 2)).max()) * scale
+            assert norm * (1 - 1e-12) <= stack_norm_upper(stack * scale) <= 1.012 * norm
 
 
 def test_claims_are_proven_again_and_lies_are_refused() -> None:

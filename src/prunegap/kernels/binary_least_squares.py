@@ -23,32 +23,29 @@ _NOISE = 1e-10
 """Changes below this part of the largest diagonal entry are taken for rounding."""
 
 
+@compiled
+def squares_of(gram: Gram) -> Floats:
+    """Return the diagonal, in one piece: in the matrix each of its entries lies on another page."""
+    squares = np.empty(gram.shape[0])
+    for k in range(gram.shape[0]):
+        squares[k] = gram[k, k]
+    return squares
+
+
 @inlined
 def flip(k, gram, mask, slope):
     """Flip entry k and bring the slope up to date."""
-    if mask[k]:
-        mask[k] = 0
-        for i in range(slope.shape[0]):
-            slope[i] += gram[k, i]
-    else:
-        mask[k] = 1
-        for i in range(slope.shape[0]):
-            slope[i] -= gram[k, i]
+    side = np.float64(2 * mask[k] - 1)
+    mask[k] = 1 - mask[k]
+    row = gram[k]
+    for i in range(slope.shape[0]):
+        slope[i] += side * row[i]
 
 
 @inlined
-def change(k, gram, mask, slope):
+def change(k, squares, mask, slope):
     """Return what flipping entry k adds to the square."""
-    return np.float64(gram[k, k]) - (2.0 - 4.0 * mask[k]) * slope[k]
-
-
-@inlined
-def least_change(gram):
-    """Return the change that counts as one."""
-    largest = 0.0
-    for k in range(gram.shape[0]):
-        largest = max(largest, np.float64(gram[k, k]))
-    return -_NOISE * largest
+    return squares[k] - (2.0 - 4.0 * mask[k]) * slope[k]
 
 
 @compiled
@@ -57,19 +54,21 @@ def slope_of(gram: Gram, goal: Floats, mask: Mask) -> Floats:
     slope = goal.copy()
     for k in range(mask.shape[0]):
         if mask[k]:
+            row = gram[k]
             for i in range(slope.shape[0]):
-                slope[i] -= gram[k, i]
+                slope[i] -= row[i]
     return slope
 
 
 @compiled
 def flip_best(gram: Gram, mask: Mask, slope: Floats) -> int:
     """Flip the entry that helps most until none helps; return how many were flipped. The square never grows."""
-    least, flipped = least_change(gram), 0
+    squares, flipped = squares_of(gram), 0
+    least = -_NOISE * squares.max()
     while True:
         best, gain = -1, least
         for k in range(mask.shape[0]):
-            found = change(k, gram, mask, slope)
+            found = change(k, squares, mask, slope)
             if found < gain:
                 best, gain = k, found
         if best < 0:
@@ -81,18 +80,22 @@ def flip_best(gram: Gram, mask: Mask, slope: Floats) -> int:
 @compiled
 def flip_pairs(gram: Gram, mask: Mask, slope: Floats) -> int:
     """Offer every entry its best partner and flip both where that helps; return how many pairs were flipped."""
-    least, flipped = least_change(gram), 0
+    squares, flipped = squares_of(gram), 0
+    least = -_NOISE * squares.max()
+    signs = 1.0 - 2.0 * mask
+    changes = squares - 2.0 * signs * slope
     for i in range(mask.shape[0]):
-        alone, best, gain = change(i, gram, mask, slope), -1, least
+        best, gain, row, twice = -1, least - changes[i], gram[i], 2.0 * signs[i]
         for k in range(mask.shape[0]):
-            if k != i:
-                cross = 2.0 * np.float64(gram[i, k])
-                found = alone + change(k, gram, mask, slope) + (cross if mask[i] == mask[k] else -cross)
-                if found < gain:
-                    best, gain = k, found
+            found = changes[k] + twice * signs[k] * row[k]
+            if found < gain and k != i:
+                best, gain = k, found
         if best >= 0:
             flip(i, gram, mask, slope)
             flip(best, gram, mask, slope)
+            signs[i], signs[best] = -signs[i], -signs[best]
+            for k in range(mask.shape[0]):
+                changes[k] = squares[k] - 2.0 * signs[k] * slope[k]
             flipped += 1
     return flipped
 
@@ -100,14 +103,14 @@ def flip_pairs(gram: Gram, mask: Mask, slope: Floats) -> int:
 @compiled
 def try_all(gram: Gram, goal: Floats, mask: Mask) -> None:
     """Overwrite `mask` (n <= 20,) with the best of all masks."""
-    walk, slope = np.zeros_like(mask), goal.copy()
+    walk, slope, squares = np.zeros_like(mask), goal.copy(), squares_of(gram)
     value = least = 0.0
     mask[:] = 0
     for step in range(1, 1 << mask.shape[0]):
         k = 0
         while not (step >> k) & 1:
             k += 1
-        value += change(k, gram, walk, slope)
+        value += change(k, squares, walk, slope)
         flip(k, gram, walk, slope)
         if value < least:
             least = value
@@ -153,3 +156,23 @@ def relaxed_bound(gram: Gram, goal: Floats, passes: int) -> float:
         # x'Gx - 2 b'x = -sum_k x_k (b_k + s_k).
         bound -= x[k] * (goal[k] + slope[k]) + 2.0 * max(slope[k] * (1.0 - x[k]), -slope[k] * x[k])
     return bound
+
+
+@compiled
+def add_products(gram: Gram, one: Gram, other: Gram) -> None:
+    """Add the products of the entries of two matrices to the upper triangle of `gram` (n, n)."""
+    for i in range(gram.shape[0]):
+        for j in range(i, gram.shape[0]):
+            gram[i, j] += one[i, j] * other[i, j]
+
+
+@compiled
+def symmetrise(gram: Gram) -> None:
+    """Replace `gram` (n, n) by the sum of its upper triangle and its transposed lower one, on both sides."""
+    count, tile = gram.shape[0], 64
+    for a in range(0, count, tile):
+        for b in range(a, count, tile):
+            for i in range(a, min(a + tile, count)):
+                for j in range(max(b, i + 1), min(b + tile, count)):
+                    gram[i, j] += gram[j, i]
+                    gram[j, i] = gram[i, j]

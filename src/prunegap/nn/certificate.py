@@ -17,7 +17,6 @@ The whole network is also followed as one (difference.py), and the tighter bound
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -30,9 +29,10 @@ from prunegap.model.errors import BadInputError
 from prunegap.nn.difference import Difference, TooLargeError
 from prunegap.nn.graph import INPUT, Step
 from prunegap.nn.input_set import InputSet
+from prunegap.nn.layer_norm import layer_norm_upper, reads
 from prunegap.nn.measure import Measurement
 from prunegap.nn.modules import fixed, linear_map, padded
-from prunegap.nn.norms import gamma, layer_norm_upper, upward
+from prunegap.nn.norms import gamma, upward
 from prunegap.nn.target import LayerWeights, Target
 from prunegap.nn.ticket import Collapsed, NetworkTicket
 
@@ -278,20 +278,11 @@ def _through_fixed(step: Step, before: list[_Bounds]) -> _Bounds:
     if step.kind == "add":
         length, drift = (upward(sum(getattr(b, part) for b in before), 4) for part in ("length", "drift"))
         return _Bounds(low, high, gap * (1.0 + 2.0**-50), length, drift)
-    spread = _reads(step, one.low.shape)
+    spread = reads(step, one.low.shape)
     slack = gamma(math.prod(one.low.shape[2:]))
     low, high = low - low.abs() * slack, high + high.abs() * slack
     length, drift = upward(one.length * spread, 4), upward(one.drift * spread, 4)
     return _Bounds(low, high, gap * (1.0 + slack), length, drift)
-
-
-def _reads(step: Step, shape: torch.Size) -> float:
-    """Return the square root of how many windows of a pooling read the same entry, an upper bound on its l2 norm."""
-    options: Mapping[str, Any] = step.options
-    if step.kind == "adaptiveavgpool":
-        even = all(size % out == 0 for size, out in zip(shape[2:], options["size"], strict=True))
-        return 1.0 if even else 2.0
-    return math.sqrt(math.prod(-(-k // s) for k, s in zip(options["size"], options["stride"], strict=True)))
 
 
 def _tightened(bounds: _Bounds) -> _Bounds:

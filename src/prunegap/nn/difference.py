@@ -208,7 +208,7 @@ class Difference:
         # On large sets nothing is gained by a mean: new symbols with a norm of at most that of the entries read.
         unsure = torch.stack(either).sum(0) > 1
         size = torch.maximum(pair.gap.high, -pair.gap.low)
-        reach = [torch.where(one, tap, 0.0) for one, tap in zip(either, _taps(step, size, 0.0), strict=True)]
+        reach = [torch.where(one, tap, 0.0) for one, tap in zip(either, taps(step, size, 0.0), strict=True)]
         length = pair.gap.spread(torch.ones_like(size, dtype=torch.bool), True) * _reads(step) * UP
         decided = _mixed(step, pair.gap, either, convex=None).times(torch.where(unsure, 0.0, 1.0).double())
         return _Pair(value, _with(decided, torch.stack(reach).amax(0), unsure, length))
@@ -226,7 +226,7 @@ def _with(form: Form, reach: Tensor, where: Tensor, length: float = math.inf, or
 
 def _winners(step: Step, low: Tensor, high: Tensor) -> list[Tensor]:
     """Return for every place of the window which outputs it may decide."""
-    lows, highs = _taps(step, low, -math.inf), _taps(step, high, -math.inf)
+    lows, highs = taps(step, low, -math.inf), taps(step, high, -math.inf)
     best = torch.stack(lows).amax(0)
     return [(one >= best) & (one > -math.inf) for one in highs]
 
@@ -240,7 +240,7 @@ def _mixed(step: Step, form: Form, winners: list[Tensor], convex: bool | None = 
     shares = [one.double() / count for one in winners]
 
     def mean(x: Tensor) -> Tensor:
-        return sum((share * tap for share, tap in zip(shares, _taps(step, x, 0.0), strict=True)), torch.zeros(()))
+        return sum((share * tap for share, tap in zip(shares, taps(step, x, 0.0), strict=True)), torch.zeros(()))
 
     middle = form.through(mean, mean, 4 * len(winners))
     unsure = count > 1
@@ -248,7 +248,7 @@ def _mixed(step: Step, form: Form, winners: list[Tensor], convex: bool | None = 
         return middle
     # Only for the outputs that are not decided: how far each candidate can be from the mean.
     entries = torch.arange(form.centre.numel()).reshape(form.centre.shape).double()
-    read = torch.stack([tap[unsure] for tap in _taps(step, entries, 0.0)]).long()
+    read = torch.stack([tap[unsure] for tap in taps(step, entries, 0.0)]).long()
     possible = torch.stack([one[unsure] for one in winners])[None]
 
     def chosen(x: Tensor) -> Tensor:
@@ -273,7 +273,7 @@ def _each(form: Form, taken: Linear) -> dict[Symbols, Tensor]:
     return {symbols: taken(part) for symbols, part in form.parts.items()}
 
 
-def _taps(step: Step, x: Tensor, fill: float) -> list[Tensor]:
+def taps(step: Step, x: Tensor, fill: float) -> list[Tensor]:
     """Return for every place of a pooling's window what each output finds there; `fill` beyond the border."""
     (kh, kw), (sh, sw), (ph, pw) = (step.options[name] for name in ("size", "stride", "padding"))
     wide = functional.pad(x, (pw, pw, ph, ph), value=fill)

@@ -50,7 +50,7 @@ def fixed(step: Step, inputs: list[Tensor]) -> Tensor:
     if step.kind == "add":
         return x + inputs[1]
     if step.kind == "shift":
-        by = torch.tensor(options["by"], dtype=x.dtype).reshape(-1, *[1] * (x.ndim - 2))
+        by = torch.tensor(options["by"], dtype=x.dtype, device=x.device).reshape(-1, *[1] * (x.ndim - 2))
         return padded(step, x) + by
     if step.kind == "flatten":
         return torch.flatten(x, 1)

@@ -2,6 +2,7 @@
 
 Over a whole box of images the worst input is noise, and its error is far from that of any image. Near an image most
 neurons are certainly on or certainly off in both networks, so their difference is almost linear and its bound sharp.
+At the input itself it is what is measured, with its roundings.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,15 +20,21 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from prunegap.model.errors import BadInputError
-from prunegap.nn.certificate import MOST_WEIGHTS, around, followed, in_digits
-from prunegap.nn.difference import TooLargeError
+from prunegap.nn.at_inputs import errors_at
+from prunegap.nn.certificate import around, followed, in_digits
+from prunegap.nn.difference import Difference, TooLargeError
+from prunegap.nn.graph import INPUT
+from prunegap.nn.linearised import Linearised
 from prunegap.nn.measure import checked_inputs
+from prunegap.nn.modules import fixed, linear_map
 from prunegap.nn.target import Target
 from prunegap.nn.ticket import NetworkTicket
 
 Progress = Callable[[str, int, int], None]
 COUNT = 20
 """Inputs taken unless said otherwise: each costs as much as thousands of runs of the network."""
+MOST_PRODUCTS = 2e12
+"""Of a weight and a value, for one input: about an hour."""
 
 
 @dataclass(frozen=True)
@@ -57,24 +66,49 @@ def certify_near(
 ) -> NearCertificate:
     """Return what is proven near the first `count` of `inputs` (n, *input_shape).
 
-    Raises BadInputError for a radius below 0, a count below 1, inputs that do not fit, and networks that are too
-    large: more than 2 million weights, or layers of more than 2^24 entries for each entry of the input.
+    For a radius of 0 it is the error there with its roundings, for any network. Else each input costs as much as
+    running both networks once for each of its entries. Raises BadInputError for a radius below 0, a count below 1,
+    inputs that do not fit, and, with a radius above 0, networks for which that would take hours.
     """
     check_near(target, radius, count)
     points = checked_inputs(inputs, ticket.graph, ticket.inputs)[:count].double()
-    low, high = ticket.inputs.ends(ticket.graph.input_shape)
-    bounds = []
-    try:
-        difference = followed(ticket, target, spectral=False)
+    bounds: list[float] = []
+    if radius == 0.0:
+        for batch in errors_at(ticket, target, points):
+            bounds += batch
+            if progress is not None:
+                progress("inputs, errors at them", len(bounds), len(points))
+    else:
+        nets, (low, high) = _Networks(ticket, target), ticket.inputs.ends(ticket.graph.input_shape)
         for place, point in enumerate(points):
             below, above = _box(point[None], radius)
-            bounds.append(difference.bound(*around(torch.maximum(below, low), torch.minimum(above, high)))[0])
-            if progress is not None:
-                progress("inputs, proofs near them", place + 1, len(points))
-    except TooLargeError:
-        raise BadInputError("--near", "needs a network whose layers have fewer entries", "leave it out") from None
+            box = around(torch.maximum(below, low), torch.minimum(above, high))
+            bounds.append(nets.bound(*box, partial(_report, progress, place + 1, len(points))))
     mean = sum(bounds) / len(bounds)
     return NearCertificate(radius, len(points), digest_of(points), in_digits(max(bounds)), in_digits(mean))
+
+
+class _Networks:
+    """Both ways to bound the error in a box: affine forms, where they fit into memory, and linear maps."""
+
+    def __init__(self, ticket: NetworkTicket, target: Target) -> None:
+        self.linearised = Linearised(ticket, target)
+        self.forms: Difference | None = None
+        with suppress(TooLargeError):
+            self.forms = followed(ticket, target, spectral=False)
+
+    def bound(self, centre: Tensor, reach: Tensor, progress: Callable[[int, int], None]) -> float:
+        """Return the lesser bound."""
+        best = self.linearised.bound(centre, reach, progress)
+        if self.forms is not None:
+            with suppress(TooLargeError):
+                best = min(best, self.forms.bound(centre, reach)[0])
+        return best
+
+
+def _report(progress: Progress | None, place: int, of: int, done: int, total: int) -> None:
+    if progress is not None:
+        progress(f"symbols followed near input {place} of {of}", done, total)
 
 
 def check_near(target: Target, radius: float, count: int) -> None:
@@ -83,9 +117,28 @@ def check_near(target: Target, radius: float, count: int) -> None:
         raise BadInputError(
             f"radius {radius} near {count} inputs", "needs 0 or more, and an input", "use --near 0.01"
         )
-    if target.weight_count > MOST_WEIGHTS:
-        weights = f"a target of {target.weight_count} weights"
-        raise BadInputError(weights, f"allows no proof near data, {MOST_WEIGHTS} do", "leave out --near")
+    work = math.prod(target.graph.input_shape) * products(target)
+    if radius > 0.0 and work > MOST_PRODUCTS:
+        raise BadInputError(
+            f"--near {radius:g} for {target.weight_count} weights and inputs of {list(target.graph.input_shape)}",
+            f"takes {work:.1e} products an input, at most {MOST_PRODUCTS:.0e} are allowed",
+            "use --near 0, which proves the error at the inputs themselves",
+        )
+
+
+def products(target: Target) -> int:
+    """Return how many products of a weight and a value one run of the target takes."""
+    values = {INPUT: torch.empty((1, *target.graph.input_shape), device="meta")}
+    total = 0
+    for step in target.graph.steps:
+        before = [values[name] for name in step.inputs]
+        if step.is_layer:
+            size = (step.shape.outputs, step.shape.inputs // step.shape.groups, *step.shape.kernel)
+            values[step.name] = linear_map(step, before[0], torch.empty(size, device="meta"))
+            total += values[step.name].numel() * math.prod(size[1:])
+        else:
+            values[step.name] = fixed(step, before)
+    return total
 
 
 def with_near(ticket: NetworkTicket, near: NearCertificate) -> NetworkTicket:

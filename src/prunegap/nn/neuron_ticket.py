@@ -17,10 +17,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.linalg.blas import ssyrk
 from torch import Tensor
 from torch.nn import functional
 
-from prunegap.kernels.binary_least_squares import descend, relaxed_bound
+from prunegap.kernels.binary_least_squares import add_products, descend, relaxed_bound, symmetrise
 from prunegap.model.granularity import Neuron
 from prunegap.nn.graph import INPUT, Step
 from prunegap.nn.modules import dense, fixed
@@ -33,8 +34,10 @@ Floats = NDArray[np.float64]
 Float32s = NDArray[np.float32]
 Progress = Callable[[str, int, int], None]
 
-BLOCK = 4096
-"""Hidden neurons searched at a time: their Gram matrix takes 64 MB."""
+WHOLE = 4096
+"""Hidden neurons that are searched in one block: their Gram matrix takes 64 MB."""
+BLOCK = 2048
+"""Neurons of a block where there are more: the work on Gram matrices is proportional to it."""
 ROWS = 1024
 """Inputs, or positions of a convolution, that a layer is fitted on."""
 LEAST_ROWS = 256
@@ -46,6 +49,8 @@ PASSES = 20
 FINEST = 12
 """Scales from the largest pre-activation down to 2^-12 of it are tried."""
 BATCH = 256
+HELD = 1 << 23
+"""Contributions of neurons to outputs that are held at a time: 32 MB."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,7 @@ def select_neurons(
     sources: Mapping[str, SourceLayer],
     inputs: Tensor,
     *,
-    block: int = BLOCK,
+    block: int | None = None,
     rows: int = ROWS,
     seconds: float = float("inf"),
     progress: Progress | None = None,
@@ -123,7 +128,7 @@ class _State:
 
 
 class _Problem:
-    """Binary least squares for one layer: `patches` (rows, inputs, taps), `columns` (hidden, outputs, taps)."""
+    """Binary least squares for one layer: `patches` (taps, rows, inputs), `columns` (hidden, outputs, taps)."""
 
     def __init__(self, step: Step, source: SourceLayer, x: Tensor, goal: Tensor, rows: int) -> None:
         self.step, self.source = step, source
@@ -135,12 +140,13 @@ class _Problem:
         self.first = pair.first.numpy()
         self.columns = _columns(source, pair.second.numpy(), None if pair.constant is None else pair.constant.numpy())
 
-    def solved(self, block: int, deadline: float, progress: Progress | None) -> tuple[RivalLayer, Fit] | None:
+    def solved(self, block: int | None, deadline: float, progress: Progress | None) -> tuple[RivalLayer, Fit] | None:
         """Return the layer's selection, or None once the deadline has passed."""
         hidden, size = self.source.hidden, float(np.linalg.norm(self.goal))
         top = int(np.ceil(np.log2(max(float(np.abs(self.goal).max()), 1e-30))))
         top = int(np.clip(top, -90, 60))
         states = [_State(top - k, np.zeros(hidden, dtype=np.int8), self.goal.copy()) for k in range(FINEST + 1)]
+        block = block or (hidden if hidden <= WHOLE else BLOCK)
         parts = [slice(start, min(start + block, hidden)) for start in range(0, hidden, block)]
         # With one block its Gram matrix is kept; a second round would find nothing new.
         bound, rounds = 0.0, ROUNDS if len(parts) > 1 else 1
@@ -157,7 +163,7 @@ class _Problem:
                     self._improve(best, part, features, gram, PASSES)
                     bound = self._bound(best, part, features, gram)
                     states = [best]
-                states = _near(states)
+                states = _near(states, max(1, 3 - place))
                 if progress is not None:
                     progress(f"neurons of {self.step.name}", turn * len(parts) + place + 1, rounds * len(parts))
             states = [_best(states)]
@@ -168,32 +174,44 @@ class _Problem:
         return layer, Fit(self.step.name, error, bound / size if size else 0.0)
 
     def _features(self, part: slice) -> Float32s:
-        """Return what the hidden neurons of a block say, (rows, neurons, taps)."""
+        """Return what the hidden neurons of a block say, (taps, rows, neurons)."""
         inputs, channels = self.source.shape.inputs, self.source.shape.inputs * self.source.width
         shift = self.first[part, inputs:].sum(axis=1)
-        said = np.matmul(self.first[part, :inputs], self.patches) + shift[:, None]
-        said = np.maximum(said, 0.0) * self.inside[:, None, :]
+        taps, rows = self.patches.shape[:2]
+        said: Float32s = self.patches.reshape(taps * rows, inputs) @ self.first[part, :inputs].T
+        said = np.maximum(said + shift, 0.0).reshape(taps, rows, -1)
         if self.step.kind == "conv2d":
+            said *= self.inside[:, :, None]
             constants = np.arange(part.start, part.stop) >= channels
-            said[:, constants] = np.maximum(shift[constants], 0.0)[:, None]
-        return np.ascontiguousarray(said)
+            said[:, :, constants] = np.maximum(shift[constants], 0.0)
+        return said
 
     def _gram(self, features: Float32s, columns: Float32s) -> Float32s:
-        """Return the inner products of the contributions at scale 1: sums over taps of products of Gram matrices."""
-        taps = features.shape[2]
-        gram = np.zeros((features.shape[1],) * 2, dtype=np.float32)
-        said, sent = (np.ascontiguousarray(part.transpose(2, 0, 1)) for part in (features, columns))
-        for one in range(taps):
-            for other in range(one):
-                both = said[one].T @ said[other]
-                both *= sent[one] @ sent[other].T
-                gram += both
-        # Two taps and the same two the other way round are each other's transposes.
-        gram += gram.T.copy()
-        for tap in range(taps):
-            own = said[tap].T @ said[tap]
-            own *= sent[tap] @ sent[tap].T
-            gram += own
+        """Return the inner products of the contributions at scale 1.
+
+        Of the contributions themselves, rows by outputs, or, as each is a sum over taps of products, of what is said
+        and of what is sent, for each pair of taps: whichever is less work.
+        """
+        taps, rows, count = features.shape
+        gram: Float32s = np.zeros((count, count), dtype=np.float32)
+        if rows * columns.shape[1] <= taps * (taps + 1) // 2 * (rows + columns.shape[1]):
+            sent, held = np.ascontiguousarray(columns.transpose(1, 2, 0)), max(1, HELD // columns[:, :, 0].size)
+            for start in range(0, rows, held):
+                given = np.einsum("trh,oth->roh", features[:, start : start + held], sent).reshape(-1, count)
+                ssyrk(1.0, given.T, 1.0, gram.T, lower=1, overwrite_c=1)
+        else:
+            sent = np.ascontiguousarray(columns.transpose(2, 0, 1))
+            for one in range(taps):
+                for other in range(one):
+                    both: Float32s = features[one].T @ features[other]
+                    both *= sent[one] @ sent[other].T
+                    gram += both
+            # Two taps and the same two the other way round are each other's transposes.
+            gram.flat[:: count + 1] *= 2.0
+            for one in range(taps):
+                own = ssyrk(1.0, features[one].T, lower=1), ssyrk(1.0, sent[one].T, trans=1, lower=1)
+                add_products(gram, own[0].T, own[1].T)
+        symmetrise(gram)
         return gram
 
     def _improve(self, state: _State, part: slice, features: Float32s, gram: Float32s, passes: int) -> None:
@@ -213,25 +231,27 @@ class _Problem:
 
     @staticmethod
     def _given(features: Float32s, columns: Float32s, mask: NDArray[np.int8]) -> Float32s:
-        kept = mask.astype(np.bool_)
+        kept = np.flatnonzero(mask)
         return sum(
-            (features[:, kept, tap] @ columns[kept, :, tap] for tap in range(features.shape[2])),
-            start=np.zeros((features.shape[0], columns.shape[1]), dtype=np.float32),
+            (said[:, kept] @ columns[kept, :, tap] for tap, said in enumerate(features) if kept.size),
+            start=np.zeros((features.shape[1], columns.shape[1]), dtype=np.float32),
         )
 
     @staticmethod
     def _goal(features: Float32s, columns: Float32s, left: Float32s) -> Floats:
-        taps = range(features.shape[2])
         return sum(
-            (((features[:, :, tap].T @ left) * columns[:, :, tap]).sum(axis=1, dtype=np.float64) for tap in taps),
-            start=np.zeros(features.shape[1]),
+            (
+                ((said.T @ left) * columns[:, :, tap]).sum(axis=1, dtype=np.float64)
+                for tap, said in enumerate(features)
+            ),
+            start=np.zeros(features.shape[2]),
         )
 
 
-def _near(states: list[_State]) -> list[_State]:
-    """Return the scales within 2^3 of the best so far: far ones do not catch up, and each costs as much."""
+def _near(states: list[_State], apart: int) -> list[_State]:
+    """Return the scales within 2^apart of the best so far: far ones do not catch up, and each costs as much."""
     best = _best(states).exponent
-    return [state for state in states if abs(state.exponent - best) <= 3]
+    return [state for state in states if abs(state.exponent - best) <= apart]
 
 
 def _best(states: list[_State]) -> _State:
@@ -239,11 +259,11 @@ def _best(states: list[_State]) -> _State:
 
 
 def _sampled(step: Step, x: Tensor, goal: Tensor, rows: int) -> tuple[Float32s, Float32s, Float32s]:
-    """Return patches of the input, which of their taps lie inside (rows, taps), and the goal (rows, outputs)."""
+    """Return patches of the input, which of their taps lie inside (taps, rows), and the goal (rows, outputs)."""
     generator = torch.Generator().manual_seed(0)
     if step.kind == "linear":
         chosen = torch.randperm(x.shape[0], generator=generator)[:rows]
-        return x[chosen, :, None].numpy(), np.ones((chosen.numel(), 1), dtype=np.float32), goal[chosen].numpy()
+        return x[None, chosen].numpy(), np.ones((1, chosen.numel()), dtype=np.float32), goal[chosen].numpy()
     positions = goal.shape[2] * goal.shape[3]
     images = torch.randperm(x.shape[0], generator=generator)[:rows]
     drawn = torch.randint(positions, (rows,), generator=generator)
@@ -256,7 +276,8 @@ def _sampled(step: Step, x: Tensor, goal: Tensor, rows: int) -> tuple[Float32s, 
         patches.append(patch.reshape(x.shape[1], -1))
         wanted.append(goal[image].flatten(1)[:, position])
         inside.append(functional.unfold(torch.ones_like(x[:1, :1]), kernel, **options)[0, :, position])
-    return torch.stack(patches).numpy(), torch.stack(inside).numpy(), torch.stack(wanted).numpy()
+    cut = torch.stack(patches).permute(2, 0, 1).contiguous()
+    return cut.numpy(), torch.stack(inside).T.contiguous().numpy(), torch.stack(wanted).numpy()
 
 
 def _columns(source: SourceLayer, second: Float32s, constant: Float32s | None) -> Float32s:

@@ -13,8 +13,6 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from prunegap.nn.graph import Step
-
 Floats = NDArray[np.float64]
 
 ROUNDOFF = 2.0**-53
@@ -146,24 +144,3 @@ def _weighted_norm(matrix: Floats, left: Floats | None, right: Floats) -> float:
 
 def _root_sum(weights: Floats) -> float:
     return upward(math.sqrt(upward(float(weights.sum()), weights.size)), 4)
-
-
-def layer_norm_upper(step: Step, weight: Floats) -> float:
-    """Return an upper bound on the norm of a layer's linear map from l2 to l2, whatever the size of the image.
-
-    A convolution is at most the sum over the kernel's taps of the norms of its slices, and at most the norm of its
-    matrix (outputs, inputs kh kw) times the square root of how often a pixel is read; groups act apart.
-    """
-    if step.kind == "linear":
-        return spectral_upper(weight)
-    groups, options = step.shape.groups, step.options
-    parts = weight.reshape(groups, -1, *weight.shape[1:])
-    reads = math.prod(-(-size // stride) for size, stride in zip(options["kernel"], options["stride"], strict=True))
-    if options["dilation"] != [1, 1]:
-        reads = step.shape.taps
-    flat = max(spectral_upper(part.reshape(part.shape[0], -1)) for part in parts)
-    taps = max(
-        sum(spectral_upper(part[:, :, a, b]) for a in range(part.shape[2]) for b in range(part.shape[3]))
-        for part in parts
-    )
-    return min(upward(flat * math.sqrt(reads), 2), upward(taps, step.shape.taps))
