@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from prunegap.trained.compare.options import Options as CompareOptions
     from prunegap.trained.compare.point import Comparison
     from prunegap.trained.compare.run import compare
+    from prunegap.trained.structure.export import export_onnx, export_program
 
 __version__ = "0.1.0"
 
@@ -59,6 +60,8 @@ _HOMES = {
     "WidthStatus": "study.width",
     "certify_mask": "certify",
     "compare": "trained.compare.run",
+    "export_onnx": "trained.structure.export",
+    "export_program": "trained.structure.export",
     "find_ticket": "study.find",
     "grid": "study.cell",
     "load": "trained.compare.model_file",
@@ -97,6 +100,8 @@ __all__ = [
     "WidthStatus",
     "certify_mask",
     "compare",
+    "export_onnx",
+    "export_program",
     "find_ticket",
     "grid",
     "load",

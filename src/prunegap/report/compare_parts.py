@@ -11,7 +11,7 @@ from prunegap.report.compare_chart import COSTS, named
 from prunegap.report.markup import NOTHING, Markup, element, joined, text
 from prunegap.report.palette import STYLES
 from prunegap.trained.compare.point import Comparison, LayerOutcome, Point
-from prunegap.trained.compare.text import amount, spread
+from prunegap.trained.compare.text import amount, milliseconds, spread
 
 SHORT = {"seconds": "latency", "weights": "weights", "multiply_adds": "multiply-adds", "bytes": "bytes"}
 
@@ -50,8 +50,8 @@ def points_table(comparison: Comparison, places: Mapping[str, int]) -> Markup:
         cells = _cells(point) if point.is_done else [element("td", text(_why(point)), colspan="7", class_="long")]
         lines.append(element("tr", first, element("td", text(f"{point.keep_fraction:.3g}")), *cells))
     caption = (
-        "Every point: median quality (range over calibration samples), median latency and speed-up over dense with "
-        "95 % intervals. Budget: the fraction of all prunable weights that may stay."
+        "Every point: median quality (range over calibration samples), latency, speed-up over dense with its 95 % "
+        f"interval. Budget: the fraction of the prunable layers' {comparison.setting.budget_of} that may stay."
     )
     return sections.table(head, lines, caption)
 
@@ -66,7 +66,7 @@ def _cells(point: Point) -> list[Markup]:
         spread(point.quality, lambda q: f"{q:.4f}"),
         amount(point.cost("multiply_adds")),
         amount(point.cost("bytes")),
-        spread(point.seconds, lambda s: f"{1e3 * s:.3g}"),
+        milliseconds(point.seconds),
         spread(point.speedup, lambda s: f"{s:.2f}"),
         kernels(point),
     ]

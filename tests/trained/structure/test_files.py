@@ -9,9 +9,11 @@ import pytest
 import safetensors
 import safetensors.torch
 import torch
+from torch import nn
 from torch.utils import _pytree
 
 from prunegap.model.errors import BadInputError
+from prunegap.trained.execute.sparse_layers import SparseLinear
 from prunegap.trained.structure import ShrunkModule, export_onnx, export_program, load, save, shrunk, trace
 from trained.structure.test_shrink_laws import random_keep
 from trained.structure.zoo import ZOO, stirred
@@ -113,3 +115,9 @@ def test_onnx_agrees(name: str, tmp_path: Path) -> None:
     more = torch.cat([x, x])
     (found,) = session.run(None, {session.get_inputs()[0].name: more.numpy()})
     assert torch.allclose(torch.from_numpy(found), leaves(small, more)[0], rtol=1e-3, atol=1e-4)
+
+
+def test_sparse_layers_are_refused_by_the_exporters() -> None:
+    sparse = nn.Sequential(SparseLinear(nn.Linear(8, 4)))
+    with pytest.raises(BadInputError, match="sparse have no exported form"):
+        export_program(sparse, [torch.randn(2, 8)])

@@ -77,9 +77,9 @@ def compare(
     point that fails is recorded with its reason and loses no other. Raises BadInputError for bad options, batches the
     model cannot run on, NaN activations (the layer is named), and an `evaluate` that fails on the dense model.
     """
-    shelf = None if out is None else Shelf(Path(out))
     asked = asked_granularities(granularities), asked_budgets(budgets)
-    return Run(model, calibration, evaluate, inputs, options or Options()).compare(*asked, shelf, watch)
+    run = Run(model, calibration, evaluate, inputs, options or Options())
+    return run.compare(*asked, None if out is None else Shelf(Path(out)), watch)
 
 
 class Run:

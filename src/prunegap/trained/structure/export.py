@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from torch.utils import _pytree
 
 from prunegap.model.errors import BadInputError
 from prunegap.trained.structure.check import TOLERANCE, gap_between, outputs
+from prunegap.trained.structure.quiet import quiet
 from prunegap.whole_file import write_whole
 
 
@@ -36,12 +35,20 @@ def _two(x: torch.Tensor) -> torch.Tensor:
 def export_program(small: nn.Module, inputs: Sequence[torch.Tensor]) -> torch.export.ExportedProgram:
     """The module in eval mode as an ExportedProgram, with a free batch where the model allows one.
 
-    Guaranteed: it agrees with the module on the inputs to 1e-4 of the output's scale; BadInputError when it does not.
+    Guaranteed: it agrees with the module on the inputs to 1e-4 of the output's scale; BadInputError when it does not,
+    and for a module that torch.export cannot follow (sparse layers).
     """
     given = tuple(_two(x) for x in inputs)
     free = tuple({0: torch.export.Dim.AUTO} if x.dim() else {} for x in given)
     with _evaluating(small):
-        program = torch.export.export(small, given, dynamic_shapes=free, strict=False)
+        try:
+            with quiet():
+                program = torch.export.export(small, given, dynamic_shapes=free, strict=False)
+        except Exception as error:
+            why = f"cannot be exported ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
+            raise BadInputError(
+                type(small).__name__, why, "layers that run sparse have no exported form: export a shrunk model"
+            ) from error
         found = _pytree.tree_leaves(program.module()(*given))
     _agree("the exported program", found, outputs(small, given, {}))
     return program
@@ -59,8 +66,7 @@ def export_onnx(small: nn.Module, inputs: Sequence[torch.Tensor], path: str | Pa
     except ImportError as error:
         raise BadInputError(str(error.name), "is not installed", "pip install 'prunegap[onnx]'") from None
     program = export_program(small, inputs)
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), torch.no_grad():
-        warnings.simplefilter("ignore")
+    with torch.no_grad(), quiet():
         onnx_program = torch.onnx.export(program, (), dynamo=True, verbose=False)
         if onnx_program is None:
             raise BadInputError("the module", "gave no ONNX program", "report the model")

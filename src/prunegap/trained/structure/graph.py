@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import inspect
-import logging
 import operator
 import re
 from collections.abc import Mapping, Sequence
@@ -21,6 +20,7 @@ from torch.export.graph_signature import InputKind
 from torch.utils import _pytree
 
 from prunegap.model.errors import BadInputError
+from prunegap.trained.structure.quiet import quiet
 
 _CHECKS = ("_assert_tensor_metadata", "_assert_scalar", "_assert_async", "sym_constrain_range")
 _WRAPPERS = ("wrap_with_autocast", "wrap_with_set_grad_enabled")
@@ -90,10 +90,8 @@ def _export(model: nn.Module, args: Any, kwargs: Any, free_dims: Sequence[int]) 
     shapes_args, shapes_kwargs = _pytree.tree_unflatten(marks, spec)
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # the fused encoder layer is opaque
-    silenced = logging.root.manager.disable
-    logging.disable(logging.WARNING)  # what cannot be traced is said once, below; torch would print the graph
     try:
-        with torch.no_grad():
+        with torch.no_grad(), quiet():
             names = (*shapes_args,) if not shapes_kwargs else _by_name(model, shapes_args, shapes_kwargs)
             return torch.export.export(model, args, kwargs, dynamic_shapes=names, strict=False)
     except Exception as error:
@@ -103,7 +101,6 @@ def _export(model: nn.Module, args: Any, kwargs: Any, free_dims: Sequence[int]) 
             f"the trouble is in {_culprit(error, model)}; take Python that depends on values (if, .item()) out of it",
         ) from error
     finally:
-        logging.disable(silenced)
         torch.backends.mha.set_fastpath_enabled(fast)
 
 
