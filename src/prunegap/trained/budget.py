@@ -32,7 +32,7 @@ KEEPS = (0.75, 0.5, 0.3, 0.15, 0.05)
 STEPS = 100
 """Parts into which a layer's width is cut when the budget is spent."""
 LEAST = 1e-12
-LEAST_SAMPLES = 64
+LEAST_SAMPLES = 32
 LEAST_VALUES = 2048
 """Samples, and numbers of output, on which the effect of pruning one layer is measured."""
 

@@ -58,6 +58,7 @@ def by_the_clock(monkeypatch: pytest.MonkeyPatch, seconds: dict[str, float]) -> 
             return SimpleNamespace(speedup=Span.of([seconds[DENSE] / seconds["sparse"]]))
 
     monkeypatch.setattr(choose, "timed_in_turns", timed)
+    monkeypatch.setattr(choose, "timed_turn", lambda call, calls: 1.0)
     monkeypatch.setattr(choose, "Stopwatch", Clock)
 
 
@@ -116,6 +117,7 @@ def test_a_gain_that_the_noise_may_explain_is_none(monkeypatch: pytest.MonkeyPat
         return {name: noisy if name == "csr" else [1.0] * 15 for name in calls}
 
     monkeypatch.setattr(choose, "timed_in_turns", timed)
+    monkeypatch.setattr(choose, "timed_turn", lambda call, calls: 1.0)
     execution = fastest(thin(nn.Linear(30, 30), 0.1), (torch.randn(2, 30),))
     assert execution.is_dense
     assert "2.00 (0.83 to 2.00) times" in execution.choices[0].reason
@@ -139,3 +141,12 @@ def test_sparse_layers_count_what_they_store(monkeypatch: pytest.MonkeyPatch) ->
     by_the_clock(monkeypatch, {DENSE: 1.0, "csr": 0.5, "bsr": 2.0, "sparse": 0.5})
     model, inputs = thin(nn.Linear(64, 64), 0.1), (torch.randn(3, 64),)
     assert multiply_adds(fastest(model, inputs).model, inputs) == multiply_adds(model, inputs)
+
+
+def test_a_hopeless_form_is_called_twice_and_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock on which CSR takes four times as long at once, no turn is taken at all."""
+    seconds = iter([1.0, 1.0, 4.0, 4.0])
+    monkeypatch.setattr(choose, "timed_turn", lambda call, calls: next(seconds))
+    monkeypatch.setattr(choose, "timed_in_turns", None)
+    (choice,) = fastest(thin(nn.Linear(30, 30), 0.1), (torch.randn(2, 30),)).choices
+    assert (choice.kind, choice.reason) == (DENSE, "csr is 0.25 times as fast as dense")

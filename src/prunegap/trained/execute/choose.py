@@ -22,15 +22,16 @@ from prunegap.trained.calibrate import Batch, run
 from prunegap.trained.execute.semi_structured import two_of_four
 from prunegap.trained.execute.sparse_layers import SparseConv2d, SparseLinear, sparse_forms
 from prunegap.trained.latency import Stopwatch
-from prunegap.trained.timing import Span, timed_in_turns
+from prunegap.trained.timing import Span, timed_in_turns, timed_turn
 
 DENSE = "dense"
 LEAST_GAIN = 0.05
 """A sparse form must surely (low end of the 95 % interval) be faster than dense by this part."""
-HOPELESS = 1.5
-"""A sparse form that takes this many times as long as dense, in the better of two turns, is timed no further."""
-MOST_KEPT = 0.6
-"""Fraction of kept weights above which no sparse form has been seen to win, so none is timed."""
+HOPELESS, HOPELESS_AT_ONCE = 1.5, 3.0
+"""A sparse form that takes this many times as long as dense, in the better of two turns, or of two calls at first, is
+timed no further."""
+MOST_KEPT, MOST_PACKED = 0.4, 0.6
+"""Fractions of kept weights above which CSR and BSR, or 2:4, have not been seen to win, so they are not timed."""
 TOLERANCE = 1e-4
 """Greatest difference of outputs, relative to the largest output, that rounding in another order explains."""
 
@@ -127,20 +128,23 @@ def _choose(
     kept = float((layer.weight != 0).double().mean()) if layer.weight.numel() else 1.0
     if given is None:
         return Choice(name, DENSE, kept, {}, "its forward is never called: the model uses its weight directly"), None
-    if kept > MOST_KEPT:
-        return Choice(name, DENSE, kept, {}, f"{kept:.0%} of its weights are kept: nothing sparse wins there"), None
-    forms = sparse_forms(layer)
-    if (packed := two_of_four(layer)) is not None:
+    forms = sparse_forms(layer) if kept <= MOST_KEPT else {}
+    if kept <= MOST_PACKED and (packed := two_of_four(layer)) is not None:
         forms["2:4"] = packed
+    if kept > MOST_KEPT and not forms:
+        return Choice(name, DENSE, kept, {}, f"{kept:.0%} of its weights are kept: nothing sparse wins there"), None
     expected = layer(given)
     right = {kind: form for kind, form in forms.items() if _agrees(form(given), expected)}
     if not right:
         why = "no sparse form of this layer exists" if not forms else "its sparse forms gave other numbers"
         return Choice(name, DENSE, kept, {}, why), None
     calls = {kind: partial(form, given) for kind, form in {DENSE: layer, **right}.items()}
-    # Two turns tell what is hopeless; only the rest is worth the full number.
-    least = {kind: min(times) for kind, times in timed_in_turns(calls, 2).items()}
-    hopeful = {kind: call for kind, call in calls.items() if least[kind] <= HOPELESS * least[DENSE]}
+    # Two calls, then two turns tell what is hopeless; only the rest is worth the full number.
+    least = {kind: min(timed_turn(call, 1) for _ in range(2)) for kind, call in calls.items()}
+    hopeful = {kind: call for kind, call in calls.items() if least[kind] <= HOPELESS_AT_ONCE * least[DENSE]}
+    if len(hopeful) > 1:
+        least |= {kind: min(times) for kind, times in timed_in_turns(hopeful, 2).items()}
+        hopeful = {kind: call for kind, call in hopeful.items() if least[kind] <= HOPELESS * least[DENSE]}
     if len(hopeful) == 1:
         best = min(right, key=least.__getitem__)
         return Choice(
