@@ -12,7 +12,9 @@ from prunegap.model.network import Readout
 from prunegap.model.problem import Problem
 from prunegap.search.base import Search
 from prunegap.search.climb import NeuronClimb
+from prunegap.search.climb_ball import NeuronClimbBall
 from prunegap.search.fractional import FractionalBound
+from prunegap.search.line import LineSums
 from prunegap.search.local import LocalSearch
 from prunegap.search.planes import PlaneTickets
 from prunegap.search.portfolio import Portfolio
@@ -32,10 +34,12 @@ CLIMBED_TUBE = {Readout.RELU: 0.015, Readout.LINEAR: 0.025}
 FINE_TUBE = 0.004
 """The same for weights: below it few rows of several weights can be in a ticket, and lists of single ones decide."""
 
+LINE = LineSums()
 PROGRAM = ZeroOneProgram()
 LOCAL = LocalSearch()
 SWEEP = PlaneSweep(scout=LOCAL)
 CLIMB = NeuronClimb(scout=LOCAL)
+BALL = NeuronClimbBall(scout=LOCAL)
 SEPARABLE = SeparableSearch()
 SIGNS = SignClasses()
 TARGET_KINK = TargetKink()
@@ -108,9 +112,11 @@ SWEPT = Portfolio(
 )
 
 SEARCHES: dict[str, Search] = {
+    LINE.name: LINE,
     PROGRAM.name: PROGRAM,
     SWEEP.name: SWEEP,
     CLIMB.name: CLIMB,
+    BALL.name: BALL,
     SEPARABLE.name: SEPARABLE,
     PORTFOLIO.name: PORTFOLIO,
     FRACTIONAL.name: FRACTIONAL,
@@ -137,7 +143,7 @@ def choose(problem: Problem) -> Search:
     problem = problem.plain
     if problem.dimension == 1:
         # Every granularity is the same question here and gets the same search (F8).
-        return PROGRAM
+        return LINE
     if isinstance(problem.granularity, Neuron):
         return exact(problem) if problem.dimension == 2 else NEURONS
     if problem.dimension == 2:

@@ -7,6 +7,7 @@ the error is shared between the sums as the certificate allows: by its squares, 
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar, final
 
 from prunegap.model.granularity import NOfM, Weight
@@ -16,11 +17,19 @@ from prunegap.model.problem import Problem
 from prunegap.search.assignment import Assignment
 from prunegap.search.base import Deadline, Search
 from prunegap.search.mass import width_without_material
+from prunegap.search.staged import MOST_PAIRED, Stages
 
 MOST_SHARED = 20_000
 """Neurons times coordinates up to which the linear program is quick; beyond, mass is plentiful."""
+FINEST_MENDED = 1e-6
+"""Tolerance of a sum, epsilon / sqrt(d), below which no few sums at once meet theirs in the lists of mending."""
 ROUNDS = 25
 """Rounds of mending in one attempt: about half a second."""
+
+
+def coarsest_staged(dimension: int) -> float:
+    """Return the tolerance of a sum from which on stages find narrower tickets than mending: measured."""
+    return 1e-2 if dimension <= MOST_PAIRED else 5e-5
 
 
 @final
@@ -48,7 +57,15 @@ class SeparableSearch(Search):
         scarce = assignment.contributions.size <= 2 * MOST_SHARED
         if scarce and not assignment.share_out():
             return Finding(None, width, "single weights cannot meet every sum, not even cut into fractions")
+        tolerance = assignment.epsilon / math.sqrt(problem.dimension)
+        stages = Stages(assignment) if tolerance <= coarsest_staged(problem.dimension) else None
         for attempt in range(1, self.attempts + 1):
+            if stages is not None and stages.meet(deadline):
+                return Finding(assignment.mask(), width, f"one weight a row, by stages, attempt {attempt}", attempt)
+            if deadline.expired:
+                break
+            if tolerance < FINEST_MENDED:
+                continue
             if not scarce or attempt % 2 == 0:
                 assignment.meet_all(assignment.match(), deadline)
             elif attempt > 1:
