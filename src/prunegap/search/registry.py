@@ -12,7 +12,6 @@ from prunegap.model.network import Readout
 from prunegap.model.problem import Problem
 from prunegap.search.base import Search
 from prunegap.search.climb import NeuronClimb
-from prunegap.search.climb_ball import NeuronClimbBall
 from prunegap.search.fractional import FractionalBound
 from prunegap.search.line import LineSums
 from prunegap.search.local import LocalSearch
@@ -39,7 +38,6 @@ PROGRAM = ZeroOneProgram()
 LOCAL = LocalSearch()
 SWEEP = PlaneSweep(scout=LOCAL)
 CLIMB = NeuronClimb(scout=LOCAL)
-BALL = NeuronClimbBall(scout=LOCAL)
 SEPARABLE = SeparableSearch()
 SIGNS = SignClasses()
 TARGET_KINK = TargetKink()
@@ -116,7 +114,6 @@ SEARCHES: dict[str, Search] = {
     PROGRAM.name: PROGRAM,
     SWEEP.name: SWEEP,
     CLIMB.name: CLIMB,
-    BALL.name: BALL,
     SEPARABLE.name: SEPARABLE,
     PORTFOLIO.name: PORTFOLIO,
     FRACTIONAL.name: FRACTIONAL,
