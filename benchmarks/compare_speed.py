@@ -2,7 +2,8 @@
 
 Four tables, each ratio against the dense model beside it in the same turns:
 layers: Linear layers with 90, 95 and 98 % zeros, the execution prunegap chooses, and torch's `F.linear(x, W_csr)`;
-neurons: an MLP and a CNN whose hidden widths are cut until half the parameters are left;
+neurons: an MLP and a CNN whose hidden widths are cut until half the parameters are left, by the same part
+everywhere, and the same two under a budget of half the latency;
 never slower: every model of a table of granularities and keep fractions, as `fastest` returns it;
 graphs: a tiny model as the graph that shrinking makes of it (with nothing removed) beside the model itself, in turns.
 
@@ -17,12 +18,16 @@ import warnings
 from collections.abc import Callable
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from prunegap.trained.calibrate import Calibration
+from prunegap.trained.compare.latency_table import LatencyTable
+from prunegap.trained.compare.plan import UnitPlan
 from prunegap.trained.execute.choose import fastest
 from prunegap.trained.latency import measure_latency
-from prunegap.trained.structure import trace
+from prunegap.trained.structure import shrunk, trace
 from prunegap.trained.structure.shrink import cut
 from prunegap.trained.timing import Span, timed_in_turns
 from quality_models import ViT
@@ -107,14 +112,34 @@ def layers(batch: int, threads: int) -> None:
             )
 
 
+def half_of_the_time(model: nn.Module, inputs: Tensor) -> nn.Module:
+    """Return the model under a budget of half the latency, with the widths that `prunegap.compare` chooses for it.
+
+    Which neurons of a group go does not matter here.
+    """
+    calibration, structure = Calibration(model, [inputs]), trace(model, inputs)
+    plan = UnitPlan(calibration, structure, None, LatencyTable(model, inputs, calibration.order).of_widths())
+    counts = plan.counts(0.5)
+    return shrunk(
+        model, structure, {g.name: np.arange(g.units) < counts.get(g.name, g.units) for g in structure.groups}
+    )
+
+
 def neurons(batch: int, threads: int) -> None:
-    print("\nmodel  parameters kept  speed-up over dense")
+    print("\nmodel, budget              parameters kept  speed-up over dense")
+    torch.set_num_threads(threads)
     for name, make, width, shape in (("MLP", mlp, 1024, (784,)), ("CNN", cnn, 64, (1, 28, 28))):
-        dense, small = make(width).eval(), half(make, width)
-        found = measure_latency({"dense": dense, "small": small}, (torch.randn(batch, *shape),), threads=threads)
-        ratio = found["small"].speedup
-        kept = parameters(small) / parameters(dense)
-        print(f"{name}    {kept:.1%}            {ratio.median:.2f} ({ratio.low:.2f}-{ratio.high:.2f})", flush=True)
+        dense, inputs = make(width).eval(), torch.randn(batch, *shape)
+        for widths, small in (
+            ("half the parameters", half(make, width)),
+            ("half the latency", half_of_the_time(dense, inputs)),
+        ):
+            found = measure_latency({"dense": dense, "small": small}, (inputs,), threads=threads)
+            ratio, kept = found["small"].speedup, parameters(small) / parameters(dense)
+            print(
+                f"{name}, {widths:20s}  {kept:14.1%}   {ratio.median:.2f} ({ratio.low:.2f}-{ratio.high:.2f})",
+                flush=True,
+            )
 
 
 def never_slower(batch: int, threads: int) -> None:
