@@ -106,8 +106,8 @@ class Rows:
     upper: Integers
 
     @classmethod
-    def of(cls, problem: Problem, columns: Columns, inputs: Matrix) -> Rows:
-        """Return the conditions at `inputs`, shape (k, d), rounded outward.
+    def of(cls, problem: Problem, columns: Columns, inputs: Matrix, most: float = ACTIVITY) -> Rows:
+        """Return the conditions at `inputs`, shape (k, d), rounded outward; `most` as in `rounded`.
 
         p(x) = sum_c m_c v_c relu(<w_c, x>) has to lie in [g(x) - epsilon ||x||, g(x) + epsilon ||x||]; under the relu
         readout the lower end counts only where it is above 0. With b_c the float value of a contribution, e_c a bound
@@ -116,7 +116,7 @@ class Rows:
         """
         values, errors, goal, band, goal_errors = _terms(problem, columns, inputs)
         upper, lower = goal + band, goal - band
-        rows = cls.rounded(columns, values, errors, lower, upper, goal_errors, ACTIVITY)
+        rows = cls.rounded(columns, values, errors, lower, upper, goal_errors, most)
         if problem.readout is Readout.RELU:
             counts = lower > 2.0 * goal_errors
             least = np.minimum(rows.coefficients, 0).sum(axis=1)
@@ -124,7 +124,9 @@ class Rows:
         return rows
 
     @classmethod
-    def of_stencils(cls, problem: Problem, columns: Columns, points: NDArray[np.float64]) -> Rows:
+    def of_stencils(
+        cls, problem: Problem, columns: Columns, points: NDArray[np.float64], most: float = SHORT_ACTIVITY
+    ) -> Rows:
         """Return the conditions on second differences at `points`, shape (k, 3, d), rounded outward.
 
         sum_j c_j p(x_j) lies within epsilon sum_j |c_j| ||x_j|| of sum_j c_j g(x_j), c = (1, -2, 1), where the error
@@ -141,7 +143,7 @@ class Rows:
         goal_errors = (goal_errors + 4.0 * ROUNDING * (np.abs(goal) + band)) @ sizes
         middle, width = goal @ weights, band @ sizes
         differences = np.einsum("j,kjc->kc", weights, values)
-        rows = cls.rounded(columns, differences, errors, middle - width, middle + width, goal_errors, SHORT_ACTIVITY)
+        rows = cls.rounded(columns, differences, errors, middle - width, middle + width, goal_errors, most)
         return cls(rows.coefficients[counts], rows.lower[counts], rows.upper[counts])
 
     @classmethod

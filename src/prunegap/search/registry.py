@@ -12,6 +12,7 @@ from prunegap.model.network import Readout
 from prunegap.model.problem import Problem
 from prunegap.search.base import Search
 from prunegap.search.climb import NeuronClimb
+from prunegap.search.climb_ball import NeuronClimbBall
 from prunegap.search.fractional import FractionalBound
 from prunegap.search.line import LineSums
 from prunegap.search.local import LocalSearch
@@ -38,6 +39,7 @@ PROGRAM = ZeroOneProgram()
 LOCAL = LocalSearch()
 SWEEP = PlaneSweep(scout=LOCAL)
 CLIMB = NeuronClimb(scout=LOCAL)
+BALL = NeuronClimbBall(scout=LOCAL)
 SEPARABLE = SeparableSearch()
 SIGNS = SignClasses()
 TARGET_KINK = TargetKink()
@@ -114,6 +116,7 @@ SEARCHES: dict[str, Search] = {
     PROGRAM.name: PROGRAM,
     SWEEP.name: SWEEP,
     CLIMB.name: CLIMB,
+    BALL.name: BALL,
     SEPARABLE.name: SEPARABLE,
     PORTFOLIO.name: PORTFOLIO,
     FRACTIONAL.name: FRACTIONAL,
@@ -142,7 +145,7 @@ def choose(problem: Problem) -> Search:
         # Every granularity is the same question here and gets the same search (F8).
         return LINE
     if isinstance(problem.granularity, Neuron):
-        return exact(problem) if problem.dimension == 2 else NEURONS
+        return exact(problem) if problem.dimension == 2 else BALL
     if problem.dimension == 2:
         return FINE_PLANE if exact(problem) is SIGNS else PORTFOLIO
     if SEPARABLE.refusal(problem) is not None:

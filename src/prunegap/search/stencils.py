@@ -9,9 +9,12 @@ the rows of its three inputs, but it holds a third of the columns, which is what
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
+from prunegap.kernels.apart import first_apart
 from prunegap.model.network import Matrix, Readout, Vector
 from prunegap.model.problem import Problem
 from prunegap.search.ascent import unit
@@ -23,17 +26,27 @@ REACHES = (1.05, 1.3, 1.6, 2.0, 2.6)
 """Lengths h in units of 4 epsilon / |kappa_i|, the shortest at which the row says anything about neuron i."""
 
 LONGEST = 1.2
-TRIES = 320
-PLACES = 8
-"""Rows for one neuron and one length, out of so many random points of its hyperplane."""
 
-APART = 0.15
+
+@dataclass(frozen=True)
+class Density:
+    """Up to `places` rows for one neuron and one length, `apart` from each other, out of `tries` random points."""
+
+    tries: int
+    places: int
+    apart: float
+
+
+FEW = Density(320, 8, 0.15)
+MANY = Density(1000, 32, 0.08)
 MARGIN = 1e-6
 MOST_ENTRIES = 4_000_000
 """Rows times columns: wider networks get fewer places."""
 
 
-def stencils(problem: Problem, weights: Matrix, outputs: Vector, seed: int) -> NDArray[np.float64]:
+def stencils(
+    problem: Problem, weights: Matrix, outputs: Vector, seed: int, density: Density = FEW
+) -> NDArray[np.float64]:
     """Return inputs (k, 3, d), each a second difference across the kink of one of the rows `weights` (c, d).
 
     At all three inputs the error is bounded on both sides: under the relu readout they lie where g > epsilon ||x||.
@@ -42,18 +55,19 @@ def stencils(problem: Problem, weights: Matrix, outputs: Vector, seed: int) -> N
     dimension, count = problem.dimension, len(weights)
     norms = np.linalg.norm(weights, axis=1)
     random = np.random.default_rng([seed, 2])
-    places = int(min(PLACES, MOST_ENTRIES // max(1, count * count * len(REACHES))))
+    places = int(min(density.places, MOST_ENTRIES // max(1, count * count * len(REACHES))))
     found = [np.zeros((0, 3, dimension))]
     if dimension > 1 and places:
         for i in np.flatnonzero(norms > 0.0):
-            points = random.standard_normal((TRIES, dimension))
+            points = random.standard_normal((density.tries, dimension))
             for reach in REACHES:
                 step = reach * 4.0 * problem.epsilon / max(abs(outputs[i]) * norms[i], 1e-300)
                 if step <= LONGEST:
                     across = step * weights[i] / norms[i]
-                    found.append(
-                        _best(problem, _on_kink(problem, points, across), across, i, weights, outputs, places)
-                    )
+                    centres = _on_kink(problem, points, across)
+                    order = _hardest_first(centres, across, i, weights, outputs)
+                    centres = centres[first_apart(centres, order, places, density.apart)]
+                    found.append(np.stack((centres - across, centres, centres + across), axis=1))
     return np.concatenate(found)
 
 
@@ -68,17 +82,10 @@ def _on_kink(problem: Problem, points: Matrix, across: Vector) -> Matrix:
     return np.asarray(points[lowest > least + MARGIN * np.linalg.norm(problem.target)])
 
 
-def _best(
-    problem: Problem, points: Matrix, across: Vector, index: np.intp, weights: Matrix, outputs: Vector, places: int
-) -> NDArray[np.float64]:
-    """Return the stencils at the `places` points whose bend is hardest to mend, apart from each other."""
+def _hardest_first(
+    points: Matrix, across: Vector, index: np.intp, weights: Matrix, outputs: Vector
+) -> NDArray[np.int64]:
+    """Return the order of the points in which the bend across the kink of row `index` gets easier to mend."""
     bends = outputs * np.maximum(np.abs(weights @ across) - np.abs(points @ weights.T), 0.0)
     menders = np.maximum(-np.sign(outputs[index]) * bends, 0.0).sum(axis=1)
-    kept: list[Vector] = []
-    for point in points[np.argsort(menders, kind="stable")]:
-        if all(float(np.abs(point - other).max()) > APART for other in kept):
-            kept.append(point)
-            if len(kept) == places:
-                break
-    centres = np.array(kept).reshape(len(kept), problem.dimension)
-    return np.stack((centres - across, centres, centres + across), axis=1)
+    return np.argsort(menders, kind="stable")

@@ -1,0 +1,141 @@
+"""The integer rows of one window of neurons at d >= 3, and a walk over those of them that act (F4, F5).
+
+A *point* row is the error tube at one input, a *short* row a second difference across a kink (`search.stencils`).
+Any of them is met by every ticket, so leaving some out is as sound as adding more: a walk branches over the rows that
+earn their place, and what it lets pass is put to all the others.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prunegap.kernels.branch import DEPTH, FREE, LAST, NODES
+from prunegap.kernels.branch_counted import climb
+from prunegap.kernels.tents import CAP, MOST, by_magnitude
+from prunegap.model.network import Matrix
+from prunegap.model.problem import Problem
+from prunegap.search.program import Columns, Rows, first_inputs
+from prunegap.search.stencils import Density, stencils
+
+Integers = NDArray[np.int64]
+Rooms = tuple[Integers, Integers]
+
+
+class Pool:
+    """All rows known about one window: -below <= steps^T m <= above for every ticket m; steps has shape (n, rows).
+
+    `weights` says how often each row broke, `acts` how often it decided something, over all walks so far.
+    """
+
+    def __init__(self, problem: Problem, columns: Columns, learnt: Matrix, density: Density, seed: int) -> None:
+        self.problem, self.columns = problem, columns
+        self.steps = np.zeros((columns.neurons.size, 0), dtype=np.int32)
+        self.above = self.below = np.zeros(0, dtype=np.int64)
+        self.weights, self.acts = np.ones(0, dtype=np.float32), np.zeros(0, dtype=np.int64)
+        places = stencils(problem, columns.weights, columns.outputs, seed, density)
+        self._add(Rows.of_stencils(problem, columns, places, MOST))
+        self.learn(np.concatenate([first_inputs(problem), learnt]))
+
+    @property
+    def size(self) -> int:
+        """Number of rows."""
+        return int(self.above.size)
+
+    def learn(self, inputs: Matrix) -> None:
+        """Add the rows at `inputs`, shape (k, d)."""
+        self._add(Rows.of(self.problem, self.columns, inputs, MOST))
+
+    def _add(self, rows: Rows) -> None:
+        """Add rows, but for those that no choice can break."""
+        most = np.maximum(rows.coefficients, 0).sum(axis=1)
+        least = np.minimum(rows.coefficients, 0).sum(axis=1)
+        useful = (rows.upper < most) | (rows.lower > least)
+        count = int(useful.sum())
+        self.steps = np.concatenate([self.steps, rows.coefficients[useful].T.astype(np.int32)], axis=1)
+        self.above = np.concatenate([self.above, rows.upper[useful]])
+        self.below = np.concatenate([self.below, -rows.lower[useful]])
+        self.weights = np.concatenate([self.weights, np.ones(count, dtype=np.float32)])
+        self.acts = np.concatenate([self.acts, np.zeros(count, dtype=np.int64)])
+
+    def broken_by(self, kept: Integers) -> Integers:
+        """Return the rows that the choice of these columns breaks, those it breaks most first."""
+        sums = self.steps[kept].sum(axis=0, dtype=np.int64)
+        excess = np.maximum(sums - self.above, -sums - self.below)
+        broken = np.flatnonzero(excess > 0)
+        return np.asarray(broken[np.argsort(-excess[broken], kind="stable")])
+
+    def busiest(self, most: int) -> Integers:
+        """Return up to `most` rows that decided most, ascending."""
+        return np.sort(np.argsort(-self.acts, kind="stable")[:most])
+
+
+class Walk:
+    """A resumable climb over chosen rows: is there a choice that keeps column `first`, then one with the next, ..."""
+
+    def __init__(self, pool: Pool, chosen: Integers, first: int, before: Walk | None = None) -> None:
+        """Begin with column `first`, or go on where the walk `before`, over other rows of this window, stands."""
+        self._pool, self._chosen = pool, chosen
+        steps = np.ascontiguousarray(pool.steps[:, chosen])
+        count, rows = steps.shape
+        starts, columns, entries = by_magnitude(np.maximum(steps, 0), np.maximum(-steps, 0))
+        sizes = np.ascontiguousarray(np.abs(steps).T, dtype=np.float32)
+        greatest = np.abs(steps).max(axis=0, initial=0)
+        self._rows = (steps, sizes, starts, columns.astype(np.int32), entries.astype(np.int32), greatest)
+        # Every call of the kernel begins after the columns that are decided.
+        first = first if before is None else before.last + 1
+        self._room = (
+            pool.above[chosen] - np.minimum(steps[:first], 0).sum(axis=0, dtype=np.int64),
+            pool.below[chosen] + np.maximum(steps[:first], 0).sum(axis=0, dtype=np.int64),
+        )
+        self._weights, self._acts = pool.weights[chosen], np.zeros(rows, dtype=np.int64)
+        self._states = np.zeros((count + 2, count), dtype=np.int8)
+        self._left = np.zeros((count + 2, rows), dtype=np.int32), np.zeros((count + 2, rows), dtype=np.int32)
+        self._path = np.zeros(count + 2, dtype=np.int64), np.zeros(count + 2, dtype=np.int8)
+        self._meta = np.array([first - 1, -1, 0])
+        if before is not None:
+            self._resume(before)
+
+    def _resume(self, before: Walk) -> None:
+        """Take over the branches of another walk, up to the first that breaks one of the rows."""
+        levels = int(before._meta[DEPTH]) + 1
+        states, steps = before._states[:levels], self._rows[0]
+        kept, free = (states == 1).astype(np.int64), (states == FREE).astype(np.int64)
+        sums = kept @ steps
+        ups = self._pool.above[self._chosen] - sums - free @ np.minimum(steps, 0)
+        downs = self._pool.below[self._chosen] + sums + free @ np.maximum(steps, 0)
+        broken = np.flatnonzero((np.minimum(ups, downs) < 0).any(axis=1))
+        if broken.size:
+            levels = int(broken[0])
+        self._meta[DEPTH] = levels - 1
+        self._states[:levels] = states[:levels]
+        for mine, other in zip(self._path, before._path, strict=True):
+            mine[:levels] = other[:levels]
+        for left, whole in zip(self._left, (ups, downs), strict=True):
+            left[:levels] = np.minimum(whole[:levels], CAP)
+
+    @property
+    def last(self) -> int:
+        """The column that is kept now; none before it is the last of a ticket."""
+        return int(self._meta[LAST])
+
+    @property
+    def nodes(self) -> int:
+        """Choices visited."""
+        return int(self._meta[NODES])
+
+    @property
+    def kept(self) -> Integers:
+        """The columns of the solution found."""
+        return np.flatnonzero(self._states[self._meta[DEPTH]] == 1)
+
+    def advance(self, nodes: int) -> int:
+        """Go on for about so many nodes; return PAUSED, SOLUTION or IMPOSSIBLE (`kernels.branch_counted`)."""
+        return int(climb(*self._rows, *self._room, self._weights, self._acts, self._states, *self._left, *self._path,
+                         self._meta, nodes))  # fmt: skip
+
+    def teach(self) -> None:
+        """Tell the pool what the rows did."""
+        self._pool.weights[self._chosen] = self._weights
+        self._pool.acts[self._chosen] += self._acts
+        self._acts[:] = 0

@@ -1,0 +1,152 @@
+"""The climb beyond the plane against brute force, planted tickets and the 0-1 program."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from oracles import least_error
+from prunegap.model.draw import Draw
+from prunegap.model.granularity import Neuron, Weight
+from prunegap.model.network import Network, Readout
+from prunegap.model.outcome import Status
+from prunegap.model.problem import Problem
+from prunegap.search import climb_ball
+from prunegap.search.base import Budget
+from prunegap.search.climb_ball import NeuronClimbBall
+from prunegap.search.program import Columns, ZeroOneProgram
+from prunegap.search.stencils import FEW
+from prunegap.search.window_rows import Pool, Walk
+
+FIRST, LAST = map(int, os.environ.get("PRUNEGAP_BALL_SEEDS", "0-3").split("-"))
+SEEDS = range(FIRST, LAST + 1)
+"""More of the same: PRUNEGAP_BALL_SEEDS=4-99 pytest tests/search/test_climb_ball.py -k least_error"""
+
+CLIMB = NeuronClimbBall()
+
+
+def made(dimension: int, seed: int, width: int, readout: Readout, shape: str) -> Problem:
+    """Return a problem whose neurons are spread, gather around few kinks, or coincide, vanish and line up."""
+    random = np.random.default_rng([seed, dimension, 13])
+    weights, outputs = random.uniform(-1, 1, (width, dimension)), random.uniform(-1, 1, width)
+    target = random.standard_normal(dimension)
+    if shape == "gathered":
+        centres = np.concatenate([target[None], random.standard_normal((2, dimension))])
+        weights = centres[random.integers(0, 3, width)] + 0.05 * random.standard_normal((width, dimension))
+    if shape == "degenerate":
+        weights[0], weights[1], weights[2], outputs[3] = 0.5 * target, -0.25 * target, 0.0, 0.0
+        weights[4] = -2.0 * weights[5]
+    return Problem(Network(weights, outputs), target, 1.0, Neuron(), readout)
+
+
+def around(problem: Problem) -> tuple[Problem, Problem]:
+    """Return the problem a ten-millionth above and below the least error of all its masks."""
+    least = least_error(problem)
+    return replace(problem, epsilon=least.upper * (1 + 1e-7)), replace(problem, epsilon=least.lower * (1 - 1e-7))
+
+
+@pytest.mark.parametrize("readout", list(Readout))
+@pytest.mark.parametrize("shape", ["spread", "gathered", "degenerate"])
+@pytest.mark.parametrize("dimension", [3, 4])
+def test_found_just_above_and_impossible_just_below_the_least_error(
+    dimension: int, shape: str, readout: Readout
+) -> None:
+    for seed in SEEDS:
+        above, below = around(made(dimension, seed, 7 + seed % 3, readout, shape))
+        assert CLIMB.search(above).status is Status.FOUND, seed
+        assert CLIMB.search(below).status is Status.IMPOSSIBLE, seed
+
+
+@pytest.mark.parametrize("shape", ["spread", "gathered"])
+def test_rows_come_and_go_in_the_middle_of_a_walk_without_a_choice_lost(
+    shape: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"FEW_NODES": 2, "MANY_NODES": 2, "CHUNK_NODES": 1, "KEPT_ROWS": 12, "PATIENCE": 1}.items():
+        monkeypatch.setattr(climb_ball, name, value)
+    monkeypatch.setattr(climb_ball, "MANY", FEW)
+    for seed in SEEDS:
+        above, below = around(made(3, seed, 9, Readout.RELU, shape))
+        assert CLIMB.search(above).status is Status.FOUND, seed
+        assert CLIMB.search(below).status is Status.IMPOSSIBLE, seed
+
+
+@pytest.mark.parametrize("chosen", [7, 19, 64])
+def test_a_walk_lists_the_choices_that_meet_its_rows_also_where_it_changes_rows(chosen: int) -> None:
+    """All 2^9 choices are tried; a walk that is interrupted after every solution lists the same ones."""
+    problem = made(3, 1, 9, Readout.RELU, "spread")
+    pool = Pool(
+        replace(problem, epsilon=1.3 * least_error(problem).upper), Columns.of(problem), np.zeros((0, 3)), FEW, 0
+    )
+    rows = np.sort(np.random.default_rng(chosen).permutation(pool.size)[:chosen])
+    choices = (np.arange(2**9)[:, None] >> np.arange(9)) & 1
+    sums = choices @ pool.steps[:, rows].astype(np.int64)
+    meets = ((sums <= pool.above[rows]) & (-sums <= pool.below[rows])).all(axis=1)
+    expected = {tuple(np.flatnonzero(choice)) for choice in choices[meets] if choice.any()}
+    seen = []
+    walk = Walk(pool, rows, 0)
+    while walk.advance(1 << 30) == 1:
+        seen.append(tuple(walk.kept))
+        walk.teach()
+        walk = Walk(pool, rows, 0, walk)
+    assert len(seen) == len(set(seen))
+    assert set(seen) == expected
+    assert expected
+
+
+@pytest.mark.parametrize("readout", list(Readout))
+@pytest.mark.parametrize(("dimension", "epsilon"), [(3, 0.01), (4, 0.15)])
+def test_a_planted_ticket_is_the_least_width(dimension: int, epsilon: float, readout: Readout) -> None:
+    for seed in range(2):
+        problem = Problem.from_draw(Draw(dimension, seed), 40, epsilon, Neuron(), readout)
+        weights, outputs = problem.network.weights.copy(), problem.network.outputs.copy()
+        # No single neuron gives the target; these two together do.
+        for neuron, part in ((11, 0.3), (28, 0.7)):
+            weights[neuron], outputs[neuron] = 2.0 * problem.target, 0.5 * part
+        planted = replace(problem, network=Network(weights, outputs))
+        outcome = CLIMB.search(planted, Budget(60.0))
+        assert (outcome.impossible_width, outcome.ticket_width) == (28, 29)
+
+
+@pytest.mark.parametrize(
+    ("dimension", "epsilon", "readout"),
+    [(3, 0.2, Readout.RELU), (3, 0.4, Readout.LINEAR), (4, 0.4, Readout.RELU), (5, 0.6, Readout.RELU)],
+)
+def test_agrees_with_the_program_on_the_least_width(dimension: int, epsilon: float, readout: Readout) -> None:
+    for seed in range(2):
+        draw = Draw(dimension, seed)
+        outcome = CLIMB.search(Problem.from_draw(draw, 200, epsilon, Neuron(), readout), Budget(60.0))
+        width = outcome.ticket_width
+        assert width is not None
+        assert outcome.impossible_width == width - 1
+        narrower = Problem.from_draw(draw, width - 1, epsilon, Neuron(), readout)
+        assert ZeroOneProgram().search(narrower, Budget(60.0)).status is Status.IMPOSSIBLE
+
+
+def test_it_repeats_by_seed() -> None:
+    problem = Problem.from_draw(Draw(3, 4), 100, 0.1, Neuron())
+    first, second = (CLIMB.search(problem).mask for _ in range(2))
+    assert first is not None
+    assert second is not None
+    assert first.least_width == 57
+    assert (first.kept_weights == second.kept_weights).all()
+
+
+def test_running_out_of_time_keeps_what_was_proven() -> None:
+    outcome = CLIMB.search(Problem.from_draw(Draw(3, 0), 2000, 0.01, Neuron()), Budget(3.0))
+    assert outcome.status is Status.UNDECIDED
+    assert 0 < outcome.impossible_width < 2000
+    assert "time limit" in outcome.reason
+
+
+@pytest.mark.parametrize("width", [0, 1, 2])
+def test_hardly_any_neurons(width: int) -> None:
+    assert CLIMB.search(Problem.from_draw(Draw(3, 0), width, 0.1, Neuron())).status is Status.IMPOSSIBLE
+
+
+def test_refuses_what_it_does_not_handle() -> None:
+    assert "granularity" in (CLIMB.refusal(Problem.from_draw(Draw(3, 0), 5, 0.1, Weight())) or "")
+    huge = Problem(Network(np.array([[1e200, 1.0, 0.0]]), np.ones(1)), np.eye(3)[0], 0.1, Neuron())
+    assert "above" in (CLIMB.refusal(huge) or "")
