@@ -20,8 +20,11 @@ from prunegap.model.problem import Problem
 from prunegap.search import sweep
 from prunegap.search.base import Budget, Search
 from prunegap.search.climb import NeuronClimb
+from prunegap.search.plane import Circle
 from prunegap.search.program import ZeroOneProgram
+from prunegap.search.ring import Ring
 from prunegap.search.sweep import PlaneSweep
+from prunegap.search.thinned import thinned
 
 FIRST, LAST = map(int, os.environ.get("PRUNEGAP_SWEEP_SEEDS", "0-59").split("-"))
 SEEDS = range(FIRST, LAST + 1)
@@ -103,6 +106,45 @@ def test_found_just_above_and_impossible_just_below_the_least_error(maker: str, 
             assert search.search(above).status is Status.FOUND, (search.name, seed)
             assert search.search(below).status is Status.IMPOSSIBLE, (search.name, seed)
     assert asked >= 20
+
+
+@pytest.mark.parametrize("start", range(9))
+def test_it_does_not_matter_where_a_linear_readout_is_cut_open(start: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Ring, "best_start", lambda ring, seed: start % ring.line.angles.size)
+    for maker in MAKERS:
+        for seed in range(3):
+            problem = made(maker, seed, 8, Readout.LINEAR)
+            least = least_error(problem)
+            above = replace(problem, epsilon=least.upper * (1 + 1e-7))
+            below = replace(problem, epsilon=least.lower * (1 - 1e-7))
+            if PLANE[0].refusal(above) is None and PLANE[0].refusal(below) is None:
+                assert PLANE[0].search(above).status is Status.FOUND, (maker, seed)
+                assert PLANE[0].search(below).status is Status.IMPOSSIBLE, (maker, seed)
+
+
+@pytest.mark.parametrize("thin", [1e3, 1e9])
+def test_neuron_by_neuron_and_among_a_few_of_them_first(thin: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each width keeps its last neuron then, and parts are asked before the whole is."""
+    for name, value in (("CHEAP_NODES", 0.0), ("DEAR_NODES", 0.0), ("LEAST_NODES", 1000), ("GROWTH", 0.5)):
+        monkeypatch.setattr(sweep, name, value)
+    monkeypatch.setattr(sweep, "THIN_NODES", thin)
+    for epsilon, seed in ((0.2, 3), (0.2, 4), (0.1, 4)):
+        problem = Problem.from_draw(Draw(2, seed), 100, epsilon, Neuron(), Readout.LINEAR)
+        one, other = (search.search(problem) for search in PLANE)
+        assert (one.impossible_width, one.ticket_width) == (other.impossible_width, other.ticket_width)
+
+
+def test_a_part_keeps_the_last_neuron_and_those_near_the_target_kink() -> None:
+    problem = Problem.from_draw(Draw(2, 3), 150, 0.02, Neuron(), Readout.LINEAR)
+    part = thinned(problem, 149, 10.0, 0, 60.0, lambda part: float(np.count_nonzero(part.network.outputs)))
+    left = np.flatnonzero(part.network.outputs)
+    flat = Circle.of(problem)
+    near = flat.neurons[np.pi / 2 - np.abs(flat.angles) < 10.0 * flat.tube]
+    assert left.size == 60
+    assert np.isin(np.append(near, 149), left).all()
+    assert np.array_equal(part.network.outputs[left], problem.network.outputs[left])
+    others = thinned(problem, 149, 10.0, 1, 60.0, lambda part: float(np.count_nonzero(part.network.outputs)))
+    assert not np.array_equal(part.network.outputs, others.network.outputs)
 
 
 @pytest.mark.parametrize("readout", list(Readout))

@@ -47,8 +47,9 @@ class Ring:
 
     @cached_property
     def tables(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-        """The viable states right of every kink, looking ahead for a turn or more; and those of the mirror image."""
-        return self._table(self.line), self._table(self.line.mirror)[::-1]
+        """The viable states right of every kink, looking ahead for a turn; the mirror image's; each twice."""
+        right, left = self._table(self.line), self._table(self.line.mirror)[::-1]
+        return np.concatenate((right, right)), np.concatenate((left, left))
 
     @staticmethod
     def _table(line: Circle) -> NDArray[np.uint64]:
@@ -63,7 +64,7 @@ class Ring:
         """Return the circle that begins just left of kink k, at -pi/2; a kink that wraps around turns its type."""
         line = self.line
         turned = np.concatenate((line.angles[k:], line.angles[:k] + np.pi)) - line.angles[k] - np.pi / 2
-        right, left = (np.roll(table, -k, axis=0) for table in self.tables)
+        right, left = (table[k : k + line.angles.size] for table in self.tables)
         return Circle(
             turned,
             np.roll(line.strengths, -k),

@@ -28,7 +28,7 @@ from prunegap.model.problem import Problem
 from prunegap.search.base import Deadline
 from prunegap.search.plane import Batch, Circle, PlaneSearch, Walk
 from prunegap.search.ring import Ring
-from prunegap.search.thinned import thinned
+from prunegap.search.thinned import NEAR, thinned
 
 FIRST_WIDTH = 12
 WIDTH_STEP = 1.02
@@ -39,6 +39,9 @@ THIN_NODES = 3e6
 """What the next width may cost before its tickets are looked for among a few neurons first, and what those may."""
 
 FIRST_ATTEMPTS = 4
+LEAST_NODES = 10_000
+"""A part that takes less has failed at the target's kink; it counts as so many, since choosing takes time too."""
+
 CHUNK_NODES = 1_000_000
 CHUNK_LEAVES = 1 << 18
 STORED_BYTES = 1.2e9
@@ -73,7 +76,7 @@ class _Ladder:
         self.proven, self.nodes = 0, 0
         self.reason = "no neuron is kept"
         self._uncertain = False
-        self._attempts, self._spent = 0, 0.0
+        self._attempts, self._dead, self._spent = 0, 0, 0.0
 
     @property
     def _top(self) -> int:
@@ -133,7 +136,7 @@ class _Ladder:
         rung = self._run(self.problem.prefix(width))
         if rung.uncertain:
             return
-        self._attempts, self._spent = 0, 0.0
+        self._attempts, self._dead, self._spent = 0, 0, 0.0
         self.proven = width if rung.best is None else rung.best.least_width - 1
         self.reason = f"all kept sets of {width} neurons were swept ({rung.nodes} nodes in the last rung)"
 
@@ -143,11 +146,14 @@ class _Ladder:
         if self._attempts >= FIRST_ATTEMPTS and self._attempts % 2:
             wider = width + 2 ** ((self._attempts - FIRST_ATTEMPTS) // 2 + 1)
             width = min(self._top, wider if self.best is None else (width + self._top + 1) // 2)
-        part = thinned(
-            self.problem.prefix(width), self.proven, self._attempts, max(THIN_NODES, self._spent / 4), self._nodes
-        )
+        near = NEAR * 1.5 ** (self._dead + self._attempts % 2)
+        allowed = max(THIN_NODES, self._spent / 4)
+        part = thinned(self.problem.prefix(width), self.proven, near, self._attempts, allowed, self._nodes)
+        nodes = self._run(part).nodes
         self._attempts += 1
-        self._spent += max(THIN_NODES / 10, self._run(part).nodes)
+        # Where the target's kink fails again, neurons farther from it are needed.
+        self._dead += nodes < LEAST_NODES
+        self._spent += max(nodes, LEAST_NODES)
 
     def _run(self, problem: Problem) -> _Rung:
         """Sweep a problem; keep its ticket and count its nodes, also where the time runs out."""

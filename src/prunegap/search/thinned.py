@@ -17,24 +17,27 @@ from prunegap.model.network import Network
 from prunegap.model.problem import Problem
 from prunegap.search.plane import Circle
 
-NEAR = (12.0, 20.0)
-"""Kinks within so many tubes of the target's all stay; the attempts take turns."""
+NEAR = 12.0
+"""Kinks within so many tubes of the target's stay, in the first attempt."""
 
 SPREAD = 0.5
 """Standard deviation of the logarithm by which chance moves a strength in the order of the rest."""
 
 
-def thinned(problem: Problem, kept: int, attempt: int, allowed: float, nodes: Callable[[Problem], float]) -> Problem:
+def thinned(
+    problem: Problem, kept: int, near: float, attempt: int, allowed: float, nodes: Callable[[Problem], float]
+) -> Problem:
     """Return the problem with most outputs set to 0: as many neurons stay as are swept with `allowed` nodes.
 
-    `kept` stays in any case; `attempt` chooses the others. `nodes` estimates what a problem takes.
+    `kept` stays first, then the kinks within `near` tubes of the target's; `attempt` chooses the others. `nodes`
+    estimates what a problem takes.
     """
     flat = Circle.of(problem)
     away = np.pi / 2 - np.abs(flat.angles)
     chance = np.random.default_rng([problem.width, attempt]).standard_normal(flat.angles.size)
     places = np.abs(flat.strengths) * np.exp(SPREAD * chance)
-    places[away < NEAR[attempt % len(NEAR)] * flat.tube] = -1.0
-    places[flat.neurons == kept] = -2.0
+    places = np.where(away < near * flat.tube, away - np.pi, places)
+    places[flat.neurons == kept] = -np.pi
     order = flat.neurons[np.argsort(places, kind="stable")]
 
     def first(count: int) -> Problem:
@@ -42,7 +45,7 @@ def thinned(problem: Problem, kept: int, attempt: int, allowed: float, nodes: Ca
         outputs[order[:count]] = problem.network.outputs[order[:count]]
         return replace(problem, network=Network(problem.network.weights, outputs))
 
-    low, high = min(order.size, int((places < 0.0).sum())), order.size + 1
+    low, high = 1, order.size + 1
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if nodes(first(middle)) <= allowed else (low, middle)
