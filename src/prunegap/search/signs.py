@@ -34,7 +34,7 @@ from prunegap.model.problem import Problem
 from prunegap.search.base import Deadline, Search, certified
 from prunegap.search.isolated import Kinks
 from prunegap.search.mass import width_without_material
-from prunegap.search.walk import Lists, UnsettledError, Walk
+from prunegap.search.walk import Lists, UnsettledError, Walk, in_time
 
 Integers = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -134,8 +134,7 @@ def narrowest(problem: Problem, deadline: Deadline) -> Mask | None:
         raise UnsettledError(f"{kinks.left().size} rows of several weights may mend each other's kinks")
     known: Known = {}
     for chosen in choices:
-        if deadline.expired:
-            raise UnsettledError("the time limit was reached")
+        in_time(deadline)
         mask = _Sums(problem, kinks, chosen, known).search(deadline)
         if mask is not None:
             return mask
@@ -213,6 +212,7 @@ class _Sums:
             values = np.abs(weights) * network.outputs[group][:, None]
             forced = int(np.flatnonzero(group == self.last)[0]) if self.last in group else -1
             name = (order, group.tobytes())
+            in_time(deadline)
             if name not in self.known:
                 while len(self.known) >= MOST_REMEMBERED:
                     self.known.pop(next(iter(self.known)))

@@ -113,6 +113,9 @@ class InputSlices(Search):
     def _search(self, problem: Problem, deadline: Deadline, inputs: Matrix | None) -> Finding:
         width, parts = -1, slices_of(problem, self.size)
         for k, part in enumerate(parts):
+            # A part of no time at all would still begin with a step that takes some.
+            if deadline.expired:
+                break
             width = max(width, self._proven(part, deadline.part(1.0 / (len(parts) - k))))
             if width >= problem.width:
                 break

@@ -173,6 +173,8 @@ class Stages:
         self, state: State, pair: list[int], most: int, deadline: Deadline, last: bool = False
     ) -> Iterator[State]:
         """Yield up to `most` states in which the four sums of two inputs are met as well."""
+        if deadline.expired:
+            return
         below, above = self._left(state)
         if not last:
             share = math.sqrt(2.0 / np.count_nonzero(~state.met))

@@ -24,6 +24,12 @@ class UnsettledError(Exception):
     """A width can be neither proven nor met: its reason."""
 
 
+def in_time(deadline: Deadline) -> None:
+    """Raise UnsettledError once the time is used up; asked before every step that may take part of a second."""
+    if deadline.expired:
+        raise UnsettledError("the time limit was reached")
+
+
 class Walk:
     """The four lists, thinned to entries that some partner completes, and their join slab by slab."""
 
@@ -37,22 +43,24 @@ class Walk:
     def _take(self, k: int, chosen: Integers | NDArray[np.bool_]) -> None:
         self.sums[k], self.codes[k] = np.ascontiguousarray(self.sums[k][chosen]), self.codes[k][chosen]
 
-    def _thin(self) -> None:
-        """Leave out entries that no entry of a partner completes."""
+    def _thin(self, deadline: Deadline) -> None:
+        """Leave out entries that no entry of a partner completes. Raises UnsettledError where time ends."""
         for one, other, column in ((0, 1, 0), (2, 3, 1), (0, 2, 2), (1, 3, 3)):
             if any(self.sums[k][:, column].any() for k in range(4) if k not in (one, other)):
                 continue
             for k, partner in ((one, other), (other, one)):
+                in_time(deadline)
                 ascending = np.sort(self.sums[partner][:, column])
                 counts = count_pairs(ascending, self.sums[k][:, column], self.lows[column], self.highs[column])
                 self._take(k, counts > 0)
 
     def matches(self, deadline: Deadline) -> Iterator[tuple[int, int, int, int]]:
         """Yield rows of the four lists, in the order A, B, C, D, whose sums lie within the intervals."""
-        self._thin()
+        self._thin(deadline)
         if min(codes.size for codes in self.codes) == 0:
             return
         for k, column in ((0, 2), (1, 0), (2, 2), (3, 1)):
+            in_time(deadline)
             self._take(k, np.argsort(self.sums[k][:, column], kind="stable"))
         a, b, c, d = self.sums
         pairs = np.cumsum(
@@ -75,8 +83,7 @@ class Walk:
         start = 0
         room = 64
         while start < len(a):
-            if deadline.expired:
-                raise UnsettledError("the time limit was reached")
+            in_time(deadline)
             stop = self._stop(start, pairs, others)
             low, high = self.ends[0] - a[stop - 1, 2], self.ends[1] - a[start, 2]
             begin, end = np.searchsorted(c[:, 2], low), np.searchsorted(c[:, 2], high, side="right")
