@@ -77,8 +77,35 @@ def test_normalised_images_and_proofs_near_them(
 def test_impossible_writes_nothing(state: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["ticket", "make", state, *MADE, "--out", tmp_path / "t", "--width", 3]
     assert "impossible: layer a" in said(capsys, *command)
-    assert json.loads(said(capsys, *command, "--json"))["status"] == "impossible"
+    told = json.loads(said(capsys, *command, "--json"))
+    assert told["status"] == "impossible"
     assert not (tmp_path / "t").exists()
+    assert told["epsilon_expected_to_do"] > 0.01
+
+
+@pytest.mark.parametrize("width", [16, 30, 40])
+def test_the_epsilon_proposed_is_met(
+    state: Path, tmp_path: Path, width: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_file({name: part for name, part in load_file(state).items() if name != "a.bias"}, state)
+    command = ["ticket", "make", state, *MADE, "--out", tmp_path / "t", "--width", width, "--epsilon"]
+    told = json.loads(said(capsys, *command, 1e-6, "--json"))
+    assert told["status"] == "impossible"
+    again = json.loads(said(capsys, *command, told["epsilon_expected_to_do"], "--json"))
+    assert again["status"] == "found"
+
+
+def test_days_of_searches_are_refused_and_the_epsilon_proposed_is_found(
+    state: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["ticket", "make", str(state), *MADE, "--out", str(tmp_path / "t"), "--patience", "100"]
+    assert run([*command, "--epsilon", "1e-9"]) == 2
+    error = capsys.readouterr().err
+    assert "expected to take" in error
+    proposed = error.split("--epsilon ")[1].split(",")[0]
+    assert not (tmp_path / "t").exists()
+    assert 1e-7 < float(proposed) < 1e-3
+    assert "found" in said(capsys, *command, "--epsilon", 1e-3)
 
 
 def test_a_budget_is_kept(state: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

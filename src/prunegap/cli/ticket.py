@@ -14,7 +14,7 @@ from prunegap.cli.bar import Bar
 from prunegap.model.errors import BadInputError
 
 if TYPE_CHECKING:
-    from prunegap.nn import Impossible, InputSet, NetworkTicket, Target
+    from prunegap.nn import InputSet, Making, NetworkTicket, Target
 
 ticket = typer.Typer(
     help="Strong tickets for whole trained networks: a masked random network that computes what yours computes.",
@@ -66,6 +66,9 @@ def make(
     device: Annotated[
         str, typer.Option(help="cpu or cuda: where subsets are found. The ticket is the same.")
     ] = "cpu",
+    patience: Annotated[
+        float, typer.Option(help="Seconds that searches over all subsets may be expected to take.")
+    ] = 3600.0,
     data: Data = None,
     json: Json = False,
 ) -> None:
@@ -85,7 +88,7 @@ def make(
     with Bar() as bar:
         options = {
             "seed": seed, "width": width, "price": price, "share": nn.Share.parse(share), "inputs": allowed,
-            "device": device,
+            "device": device, "patience": patience,
             "progress": lambda layer, done, total: bar(f"weights, in layer {layer}", done, total),
         }  # fmt: skip
         if size_budget is None:
@@ -94,7 +97,7 @@ def make(
             making = nn.make_to_size(target, size_budget, **options)
     seconds = time.perf_counter() - began
     if making.ticket is None:
-        print(js.dumps(_impossible_object(making.impossible)) if json else _impossible_lines(making.impossible))
+        print(js.dumps(_impossible_object(making)) if json else _impossible_lines(making))
         return
     measured = None if arrays is None else nn.measure_ticket(making.ticket, target, *arrays)
     cut = nn.with_claim(making.ticket, target, measured)
@@ -267,17 +270,19 @@ def _measured_lines(measured: dict[str, Any] | None) -> list[str]:
     return [line]
 
 
-def _impossible_object(impossible: tuple[Impossible, ...]) -> dict[str, Any]:
+def _impossible_object(making: Making) -> dict[str, Any]:
     layers = [
-        {"name": part.layer, "impossible": part.count, "weights": part.of, "width": part.width} for part in impossible
+        {"name": part.layer, "impossible": part.count, "weights": part.of, "width": part.width}
+        for part in making.impossible
     ]
-    return {"status": "impossible", "layers": layers}
+    return {"status": "impossible", "layers": layers, "epsilon_expected_to_do": making.enough}
 
 
-def _impossible_lines(impossible: tuple[Impossible, ...]) -> str:
+def _impossible_lines(making: Making) -> str:
     lines = [
         f"impossible: layer {part.layer}: {part.count} of {part.of} sums tried are met by no subset at width "
         f"{part.width}, the first for input {part.first[1]}, weight {part.first[2]}"
-        for part in impossible
+        for part in making.impossible
     ]
-    return "\n".join([*lines, "nothing was written; allow a larger epsilon or a greater width"])
+    remedy = f"use --epsilon {making.enough:.2g} (an estimate), or a greater --width"
+    return "\n".join([*lines, f"nothing was written; {remedy}"])

@@ -27,6 +27,7 @@ def make_to_size(target: Target, bits: float, **options: Any) -> Making:
     """
     if not (math.isfinite(bits) and bits > 0.0):
         raise BadInputError(f"size budget {bits}", "must be a finite number above 0", "use --size-budget 4")
+    options = {"patience": math.inf, **options}
     room = bits * target.weight_count / 8.0
     high = float(np.nextafter(max(target.largest, 1e-30), math.inf)) * 8.0
     best = make_ticket(target, high, **options)

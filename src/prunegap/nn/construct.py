@@ -21,15 +21,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from prunegap.kernels.mask_code import STATE, begin_encoding, encode, end_encoding, fresh_counts
 from prunegap.kernels.smallest import MOST_CANDIDATES, shaped_subsets, smallest_within, summed
 from prunegap.kernels.subset_sum import workspace
 from prunegap.model.errors import BadInputError
 from prunegap.model.outcome import Status
 from prunegap.model.problem import checked_epsilon
 from prunegap.nn.device import find_device
+from prunegap.nn.effort import Effort
 from prunegap.nn.graph import Step
 from prunegap.nn.input_set import InputSet
+from prunegap.nn.mask_writer import MaskWriter
 from prunegap.nn.smallest_gpu import Questions, subsets_on_device
 from prunegap.nn.source import MAX_CONSTANTS, UNIT, Candidates, SourceLayer
 from prunegap.nn.target import LayerWeights, Target
@@ -74,10 +75,11 @@ class Impossible:
 
 @dataclass(frozen=True)
 class Making:
-    """The answer: a ticket, or what makes it impossible."""
+    """The answer: a ticket, or what makes it impossible and about the least epsilon that would do at that width."""
 
     ticket: NetworkTicket | None
     impossible: tuple[Impossible, ...] = field(default=())
+    enough: float | None = None
 
     @property
     def status(self) -> Status:
@@ -101,6 +103,7 @@ def make_ticket(
     share: Share = Share.LAYERS,
     workers: int | None = None,
     device: str = "cpu",
+    patience: float = 3600.0,
     progress: Progress | None = None,
 ) -> Making:
     """Return a ticket of the source `seed` with |w_hat - w| <= epsilon for every weight w and sign of its input.
@@ -110,13 +113,15 @@ def make_ticket(
     weight within its tolerance, each with a subset of the first 40 hidden neurons of the sign that its input has;
     impossible is a proof for those at the width and scale given. The claim of the ticket is empty; `with_claim`
     fills it. Most subsets are found on `device`, cpu or cuda; the ticket does not depend on it. Raises BadInputError
-    for a bad epsilon, seed, price or width, and for a device that is not there.
+    for a bad epsilon, seed, price or width, for a device that is not there, and where searches over all subsets are
+    expected to take more than `patience` seconds (effort.py).
     """
     where = find_device(device)
     epsilon = checked_epsilon(epsilon)
     if not 0.0 <= price < math.inf:
         raise BadInputError(f"price {price}", "must be a finite number of at least 0", "use --price 2")
     shared = tolerances(target, epsilon, share)
+    _check_effort(Effort(target, shared, width, seed), epsilon, width, patience)
     inputs = inputs or InputSet()
     one_sided, total, done = target.graph.one_sided(inputs), target.weight_count, 0
     layers: dict[str, TicketLayer] = {}
@@ -132,8 +137,19 @@ def make_ticket(
             layers[step.name] = cut
         done += step.shape.weight_count
     if impossible:
-        return Making(None, tuple(impossible))
+        wide = max(part.width for part in impossible)
+        return Making(None, tuple(impossible), epsilon * Effort(target, shared, wide, seed).factor())
     return Making(NetworkTicket(target.graph, layers, inputs, epsilon, target.digest(), {}))
+
+
+def _check_effort(effort: Effort, epsilon: float, width: int | None, patience: float) -> None:
+    seconds = effort.seconds()
+    if seconds > patience:
+        raise BadInputError(
+            f"epsilon {epsilon:g} at {'any width' if width is None else f'width {width}'}",
+            f"needs searches over all subsets of {effort.candidates} values, expected to take {seconds:.1e} s",
+            f"use --epsilon {epsilon * effort.factor():.2g}, or --patience for more than {patience:g} s of them",
+        )
 
 
 @dataclass(frozen=True)
@@ -248,7 +264,7 @@ def _cut_layer(
     start = default_width(float(goals.within.min()))
     for wide in [start, *(wide for wide in WIDER if wide > start)] if width is None else [width]:
         # One sum of the sample that nothing meets is proof enough for its scale: the rest need not be searched.
-        failed, exponents = _ranked_scales(goals, seed, index, wide)
+        failed, exponents = _ranked_scales(goals, seed, index, wide, report)
         for exponent in exponents:
             cut = _cut(goals, goals.source(seed, index, wide, exponent), workers, device, report)
             if isinstance(cut, TicketLayer):
@@ -266,7 +282,9 @@ def _has_all_candidates(goals: _Goals, seed: int, index: int, part: Impossible) 
     return source.candidates(block, side).rows.size == MOST_CANDIDATES
 
 
-def _ranked_scales(goals: _Goals, seed: int, index: int, width: int) -> tuple[list[Impossible], list[int]]:
+def _ranked_scales(
+    goals: _Goals, seed: int, index: int, width: int, report: _Report
+) -> tuple[list[Impossible], list[int]]:
     """Return the scales at which a sum of the sample is impossible, and the others, the fewest paths first."""
     largest = goals.largest
     if largest == 0.0:
@@ -278,6 +296,7 @@ def _ranked_scales(goals: _Goals, seed: int, index: int, width: int) -> tuple[li
     for exponent in (top, top - 1, top + 1):
         source, kept, of = goals.source(seed, index, width, exponent), 0, 0
         for block in blocks:
+            report(0)
             found = goals.masks(source, 1, block, source.candidates(block, 1), goals.carried(), _Share(None, 1))
             absent, of = np.flatnonzero(found < 0), of + found.size
             if absent.size:
@@ -336,7 +355,7 @@ def _cut(
 ) -> TicketLayer | Impossible:
     """Return the coded masks of a layer at one width and scale; a part is coded while the next one is found."""
     layer = TicketLayer(source, goals.sides, b"")
-    writer, above = _Writer(), np.zeros(0, dtype=np.int64)
+    writer, above = MaskWriter(), np.zeros(0, dtype=np.int64)
     missing, of, first, done = 0, 0, (0, 0, 0), 0
     with ThreadPoolExecutor(workers) as pool, ThreadPoolExecutor(1) as ahead:
         find = _Finder(goals, source, pool, workers, device)
@@ -374,26 +393,3 @@ def _one_ahead(
 def _chunks(order: Iterator[Place]) -> Iterator[list[Place]]:
     while part := list(islice(order, CHUNK)):
         yield part
-
-
-class _Writer:
-    """Codes the masks of a layer, input after input, in room that grows."""
-
-    def __init__(self) -> None:
-        self.counts, self.state = fresh_counts(), np.zeros(STATE, dtype=np.int64)
-        self.code = np.zeros(1 << 16, dtype=np.uint8)
-        begin_encoding(self.state)
-
-    def write(self, masks: Masks, candidates: Candidates, above: Masks) -> None:
-        """Append the masks of one input."""
-        self._make_room((candidates.rows.size + 2) * masks.size)
-        encode(masks, candidates.factors, candidates.draws, above, self.counts, self.state, self.code)
-
-    def _make_room(self, room: int) -> None:
-        if self.state[2] + room + 16 > self.code.size:
-            self.code = np.concatenate([self.code, np.zeros(max(room + 16, self.code.size), dtype=np.uint8)])
-
-    def finished(self) -> bytes:
-        """Return the bytes."""
-        self._make_room(0)
-        return self.code[: end_encoding(self.state, self.code)].tobytes()

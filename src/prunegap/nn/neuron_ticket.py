@@ -42,6 +42,8 @@ ROWS = 1024
 """Inputs, or positions of a convolution, that a layer is fitted on."""
 LEAST_ROWS = 256
 """No convolution is fitted on fewer positions."""
+MOST_HELD = 32
+"""Blocks whose Gram matrices are held from round to round: 512 MB at most."""
 ROUNDS = 3
 """How often every block is searched."""
 PASSES = 20
@@ -149,13 +151,16 @@ class _Problem:
         block = block or (hidden if hidden <= WHOLE else BLOCK)
         parts = [slice(start, min(start + block, hidden)) for start in range(0, hidden, block)]
         # With one block its Gram matrix is kept; a second round would find nothing new.
+        grams: dict[int, Float32s] = {}
         bound, rounds = 0.0, ROUNDS if len(parts) > 1 else 1
         for turn in range(rounds):
             for place, part in enumerate(parts):
                 if time.monotonic() > deadline:
                     return None
                 features = self._features(part)
-                gram = self._gram(features, self.columns[part])
+                gram = grams[place] if place in grams else self._gram(features, self.columns[part])
+                if len(parts) <= MOST_HELD:
+                    grams[place] = gram
                 for state in states:
                     self._improve(state, part, features, gram, PASSES if turn else 0)
                 if len(parts) == 1:

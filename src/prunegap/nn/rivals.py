@@ -183,10 +183,11 @@ def finest_ticket(target: Target, width: int, seed: int, inputs: InputSet) -> Ma
     """
     # An eighth of epsilon is the least that a layer gets: at 8 every weight may be left out.
     high = 8.0 * target.largest * (1.0 + 2.0**-20)
-    best, low = make_ticket(target, high, seed, width=width, inputs=inputs, price=0.0), high * 2.0**-16
+    options: dict[str, Any] = {"width": width, "inputs": inputs, "price": 0.0, "patience": math.inf}
+    best, low = make_ticket(target, high, seed, **options), high * 2.0**-16
     for _ in range(HALVINGS if best.ticket is not None else 0):
         middle = math.sqrt(low * high)
-        making = make_ticket(target, middle, seed, width=width, inputs=inputs, price=0.0)
+        making = make_ticket(target, middle, seed, **options)
         if making.ticket is None:
             low = middle
         else:
