@@ -61,6 +61,7 @@ def test_many_values_keep_the_promise_of_the_bounded_method(count: int) -> None:
         ([math.nan], 0.0, 0.1, "exact"),
         ([math.nan] * 50, 0.0, 0.1, "bounded"),
         (np.zeros(50), math.inf, 0.1, "bounded"),
+        ([1.0], 0.0, 0.1, "fast"),
         ([1.0], 0.0, 0.0, "exact"),
         ([1.0], 0.0, math.nan, "exact"),
         ([[1.0]], 0.0, 0.1, "exact"),

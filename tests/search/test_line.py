@@ -55,7 +55,7 @@ def test_beyond_the_exact_limit_a_ticket_is_found_and_the_interval_is_left_open(
     # Values that are multiples of 1/8 but the last: no subset of the first 60 is near the target.
     random = np.random.default_rng(0)
     outputs = np.concatenate([random.integers(1, 4, 60) / 64.0, [0.1, 0.55 - 0.1 + 0.01 - 0.01]])
-    problem = Problem(Network(np.ones((62, 1)), outputs), [0.55], 1e-6, parse_granularity("weight"))
+    problem = Problem(Network(np.ones((62, 1)), outputs), np.array([0.55]), 1e-6, parse_granularity("weight"))
     outcome = LineSums().search(problem)
     assert outcome.ticket_width == 62
     assert outcome.impossible_width == 44
@@ -63,7 +63,7 @@ def test_beyond_the_exact_limit_a_ticket_is_found_and_the_interval_is_left_open(
 
 def test_what_cannot_be_is_impossible_or_left_open() -> None:
     negative = Network(-np.ones((9, 1)), np.ones(9))
-    problem = Problem(negative, [0.5], 0.1, parse_granularity("weight"))
+    problem = Problem(negative, np.array([0.5]), 0.1, parse_granularity("weight"))
     assert LineSums().search(problem).status is Status.IMPOSSIBLE
     assert LineSums().search(replace(problem, epsilon=0.5)).ticket_width == 0
     drawn = Problem.from_draw(Draw(1, 0), 80, 1e-9, parse_granularity("weight"))

@@ -50,6 +50,6 @@ def test_no_step_begins_after_the_limit(
             )
         else:
             monkeypatch.setattr(module, name, counting(step))
-    monkeypatch.setattr(base.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr("prunegap.search.base.time.monotonic", lambda: clock[0])
     minimal_width(Cell(dimension, epsilon, Weight(), 0), Effort(float(limit), 600))
     assert clock[0] <= limit + AT_ONCE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -46,6 +46,8 @@ def find_subset(values: ArrayLike, target: float, epsilon: float, method: Method
     row = np.asarray(values, dtype=np.float64)
     if not (math.isfinite(epsilon) and epsilon > 0.0):
         raise BadInputError(f"epsilon {epsilon}", "must be a finite number above 0", "use for example 1e-3")
+    if method not in get_args(Method):
+        raise BadInputError(f"method {method}", "must be exact or bounded", "use exact up to 44 values")
     if method == "exact" or row.ndim != 1 or row.size <= POOL:
         chosen, error = best_subset(row, target, within=epsilon)
     else:
