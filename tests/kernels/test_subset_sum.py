@@ -137,3 +137,22 @@ def test_cancellation_loses_nothing() -> None:
 def test_bad_wishes_are_refused(within: float, size: int | None) -> None:
     with pytest.raises(BadInputError):
         best_subset([1.0, 2.0, 3.0], 1.0, within=within, size=size)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_bounded_method_answers_a_batch_as_it_answers_each_row(workers: int) -> None:
+    random = np.random.default_rng(7)
+    values, targets = random.uniform(-1.0, 1.0, (5, 60)), random.uniform(-8.0, 8.0, 5)
+    chosen, errors = best_subsets(values, targets, method="bounded", workers=workers)
+    for k in range(5):
+        alone = best_subset(values[k], float(targets[k]), method="bounded")
+        np.testing.assert_array_equal(chosen[k], alone[0])
+        assert errors[k] == alone[1] == abs(math.fsum([*values[k][chosen[k]].tolist(), -targets[k]]))
+        assert errors[k] <= np.abs(values[k]).max()
+    assert errors.max() < 1e-6
+
+
+@pytest.mark.parametrize(("method", "size"), [("bounded", 3), ("fast", None)])
+def test_a_method_that_does_not_exist_or_apply_is_refused(method: str, size: int | None) -> None:
+    with pytest.raises(BadInputError):
+        best_subsets(np.zeros((1, 50)), [0.0], size=size, method=method)  # type: ignore[arg-type]

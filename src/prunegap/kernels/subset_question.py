@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from prunegap.kernels.subset_sum import best_subset
+from prunegap.kernels.subset_sum import Method, best_subset
 from prunegap.model.errors import BadInputError
 from prunegap.model.outcome import Status
-
-Method = Literal["exact", "bounded"]
-
-POOL = 36
-"""Values that the bounded method chooses from exactly."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,21 +31,15 @@ def find_subset(values: ArrayLike, target: float, epsilon: float, method: Method
     """Return a subset of `values` (n,) whose sum is within `epsilon` of `target`, or why there is none.
 
     exact: up to 44 values, decides every question but those closer to epsilon than rounding can tell. bounded: any n
-    in 34 MB: signs are flipped so that all values are positive; the largest come first and are taken as long as they
-    leave half of what the 36 smallest can reach; those are chosen exactly. Guaranteed is an error of at most the
-    largest |value| for every target in reach, and the least among all subsets that agree on the other values; only
-    mass and sign are proven impossible. Raises BadInputError for bad numbers, an epsilon that is not above 0, or more
-    than 44 values with the method exact.
+    in 34 MB (`best_subsets`). Guaranteed is an error of at most the largest |value| for every target in reach, and
+    epsilon or the least among all subsets that agree on the other values; only mass and sign are proven impossible.
+    Raises BadInputError for bad numbers, an epsilon that is not above 0, or more than 44 values with the method
+    exact.
     """
     row = np.asarray(values, dtype=np.float64)
     if not (math.isfinite(epsilon) and epsilon > 0.0):
         raise BadInputError(f"epsilon {epsilon}", "must be a finite number above 0", "use for example 1e-3")
-    if method not in get_args(Method):
-        raise BadInputError(f"method {method}", "must be exact or bounded", "use exact up to 44 values")
-    if method == "exact" or row.ndim != 1 or row.size <= POOL:
-        chosen, error = best_subset(row, target, within=epsilon)
-    else:
-        chosen, error = _bounded(row, target)
+    chosen, error = best_subset(row, target, within=epsilon, method=method)
     if error <= epsilon:
         return SubsetAnswer(chosen, error, Status.FOUND, f"error {error:.3g}")
     if reason := _out_of_reach(row, target, epsilon):
@@ -73,23 +61,3 @@ def _out_of_reach(row: NDArray[np.float64], target: float, epsilon: float) -> st
     if abs(target) - mass > epsilon + 2.0**-51 * (abs(target) + mass):
         return f"mass: all values of the right sign add up to {mass:g} of {abs(target):g}"
     return ""
-
-
-def _bounded(row: NDArray[np.float64], target: float) -> tuple[NDArray[np.bool_], float]:
-    """Return the subset that takes large values greedily and small ones exactly, with its error."""
-    best_subset(row[:0], float(target))
-    if not (np.isfinite(row).all() and math.isfinite(math.fsum(np.abs(row).tolist()))):
-        raise BadInputError("a subset-sum problem", "holds NaN, infinite or huge entries", "replace or scale them")
-    sizes, flipped = np.abs(row), row < 0.0
-    rest = math.fsum([target, *sizes[flipped].tolist()])
-    taken = np.zeros(row.size, dtype=np.bool_)
-    order = np.argsort(-sizes, kind="stable")
-    pool = order[-POOL:]
-    reserve = 0.5 * float(sizes[pool].sum())
-    for i in order[:-POOL].tolist():
-        if sizes[i] <= rest - reserve:
-            taken[i] = True
-            rest -= float(sizes[i])
-    taken[pool] = best_subset(sizes[pool], rest)[0]
-    chosen = taken ^ flipped
-    return chosen, abs(math.fsum([*row[chosen].tolist(), -target]))

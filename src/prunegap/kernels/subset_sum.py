@@ -9,10 +9,12 @@ Only sums are carried; the subset of the winner is found again by walking back t
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from prunegap.kernels.bounded_sum import POOL, pooled
 from prunegap.kernels.exact_sum import exact_error
 from prunegap.kernels.jit import compiled
 from prunegap.kernels.sized_sum import best_of_size_kernel
@@ -22,6 +24,8 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 Masks = NDArray[np.bool_]
+
+Method = Literal["exact", "bounded"]
 
 MAX_VALUES = 44
 """Most values that are handled: 134 MB for each thread. At 40 it is 34 MB, at 21 fewer than 50 kB."""
@@ -171,7 +175,7 @@ def best_subsets_kernel(
 
 
 def best_subset(
-    values: ArrayLike, target: float, *, within: float = 0.0, size: int | None = None
+    values: ArrayLike, target: float, *, within: float = 0.0, size: int | None = None, method: Method = "exact"
 ) -> tuple[Masks, float]:
     """Return a subset of `values` (n,) whose sum is nearest to `target`, with its error |sum - target|.
 
@@ -181,25 +185,37 @@ def best_subset(
     if row.ndim != 1:
         raise BadInputError(f"values of shape {row.shape}", "must have 1 axis", "use best_subsets for many rows")
     goals = np.array([target], dtype=np.float64)
-    chosen, errors = best_subsets(row[None, :], goals, within=within, size=size)
+    chosen, errors = best_subsets(row[None, :], goals, within=within, size=size, method=method)
     return chosen[0], float(errors[0])
 
 
 def best_subsets(
-    values: ArrayLike, targets: ArrayLike, *, within: float = 0.0, size: int | None = None, workers: int = 1
+    values: ArrayLike,
+    targets: ArrayLike,
+    *,
+    within: float = 0.0,
+    size: int | None = None,
+    workers: int = 1,
+    method: Method = "exact",
 ) -> tuple[Masks, Floats]:
     """Return for each row of `values` (k, n) the subset nearest to its target: Booleans (k, n) and errors (k,).
 
     With `within` > 0 the first subset found whose error is at most that is returned, the nearest where there is none;
     with `size` only subsets of so many values count (`within` is then of no effect). The error is exact up to its
     one final rounding; guaranteed is the least, up to the rounding of the sums, about n units in the last place. The
-    rows are shared out among `workers` threads; the answer does not depend on their number. Raises BadInputError
-    for entries that are not finite or too large to add, for more than 44 values, or for a size that is not in 0..n.
-    Time and memory grow as 2^(n/2) (Horowitz, Sahni 1974); MAX_VALUES states the memory.
+    rows are shared out among `workers` threads; the answer does not depend on their number. Time and memory grow as
+    2^(n/2) (Horowitz, Sahni 1974); MAX_VALUES states the memory.
+
+    The method bounded takes any n in 34 MB a thread (`kernels.bounded_sum`): large values greedily, then the best
+    subset of the 36 smallest. It guarantees an error of at most the largest |value| for every target in reach.
+    Raises BadInputError for entries that are not finite or too large to add, for more than 44 values with the method
+    exact, or for a size that is not in 0..n or is asked of the bounded method.
     """
     rows = np.ascontiguousarray(values, dtype=np.float64)
     goals = np.ascontiguousarray(targets, dtype=np.float64)
-    _check(rows, goals, within, size)
+    _check(rows, goals, within, size, method)
+    if method == "bounded" and rows.shape[1] > POOL:
+        return _by_pools(rows, goals, within, workers)
     chosen = np.zeros(rows.shape, dtype=np.bool_)
     errors = np.zeros(goals.shape, dtype=np.float64)
 
@@ -219,20 +235,36 @@ def best_subsets(
     return chosen, errors
 
 
-def _check(rows: Floats, goals: Floats, within: float, size: int | None) -> None:
+def _by_pools(rows: Floats, goals: Floats, within: float, workers: int) -> tuple[Masks, Floats]:
+    """Return the answers of the bounded method."""
+    chosen = np.empty(rows.shape, dtype=np.bool_)
+    pools, rests = np.empty((goals.size, POOL), dtype=np.int64), np.empty(goals.size)
+    for k in range(goals.size):
+        chosen[k], pools[k], rests[k] = pooled(rows[k], float(goals[k]))
+    exact, _ = best_subsets(np.abs(np.take_along_axis(rows, pools, axis=1)), rests, within=within, workers=workers)
+    np.put_along_axis(chosen, pools, np.take_along_axis(chosen, pools, axis=1) ^ exact, axis=1)
+    errors = [exact_error(row, kept, goal) for row, kept, goal in zip(rows, chosen, goals, strict=True)]
+    return chosen, np.array(errors, dtype=np.float64)
+
+
+def _check(rows: Floats, goals: Floats, within: float, size: int | None, method: str) -> None:
     if rows.ndim != 2 or goals.shape != rows.shape[:1]:
         raise BadInputError(
             f"values of shape {rows.shape} with targets of shape {goals.shape}",
             "must be (k, n) and (k,)",
             "give one target for every row",
         )
-    if rows.shape[1] > MAX_VALUES:
-        remedy = "use find_subset with method bounded"
+    if method not in get_args(Method):
+        raise BadInputError(f"method {method}", "must be exact or bounded", f"use exact up to {MAX_VALUES} values")
+    if size is not None and method == "bounded":
+        raise BadInputError(f"size {size}", "is for the method exact", "leave the size free")
+    if rows.shape[1] > MAX_VALUES and method == "exact":
+        remedy = "use the method bounded"
         raise BadInputError(f"{rows.shape[1]} values", f"at most {MAX_VALUES} are handled exactly", remedy)
     if not (np.isfinite(rows).all() and np.isfinite(goals).all()):
         raise BadInputError("a subset-sum problem", "holds NaN or infinite entries", "replace them by finite numbers")
     largest = max(float(np.abs(rows).max(initial=0.0)), float(np.abs(goals).max(initial=0.0)))
-    if largest > MAX_MAGNITUDE:
+    if largest > MAX_MAGNITUDE / max(1, rows.shape[1] // MAX_VALUES):
         raise BadInputError("a subset-sum problem", f"has an entry above {MAX_MAGNITUDE:g}", "scale it down")
     if not within >= 0.0:
         raise BadInputError(f"within {within}", "must be 0 or more", "use 0 for the best subset")
