@@ -139,7 +139,7 @@ class Circle:
     @cached_property
     def mirror(self) -> Circle:
         """The mirror image, in which the right end is the left one."""
-        turned = slice(None, None, -1)
+        turned, tables = slice(None, None, -1), self.continuations
         return Circle(
             -self.angles[turned],
             self.strengths[turned].copy(),
@@ -149,7 +149,7 @@ class Circle:
             self.linear,
             self.forced[turned].copy(),
             self.opened,
-            None if self.continuations is None else (self.continuations[1][turned], self.continuations[0][turned]),
+            None if tables is None else (tables[1][turned].copy(), tables[0][turned].copy()),
         )
 
     @cached_property
