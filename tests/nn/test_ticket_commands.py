@@ -120,7 +120,7 @@ def test_a_budget_is_kept(state: Path, tmp_path: Path, capsys: pytest.CaptureFix
         (["--inputs", "box:1"], "input set"), (["--epsilon", "-1"], "epsilon"), (["--share", "all"], "share"),
         (["--width", "0"], "width"), (["--size-budget", "0"], "size budget"), (["--inputs", "box:0.5:1"], "outside"),
         (["--inputs", "pixels:0.5:0"], "input set"), (["--inputs", "box:0,0:1,1"], "channels"),
-        (["--near", "-1"], "radius"),
+        (["--near", "-1"], "radius"), (["--patience", "nan"], "patience"),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_line(

@@ -144,6 +144,10 @@ def make_ticket(
 
 def _check_effort(effort: Effort, epsilon: float, width: int | None, patience: float) -> None:
     seconds = effort.seconds()
+    if not patience >= 0.0:
+        raise BadInputError(
+            f"patience {patience:g}", "must be a number of seconds, at least 0", "use --patience 3600"
+        )
     if seconds > patience:
         raise BadInputError(
             f"epsilon {epsilon:g} at {'any width' if width is None else f'width {width}'}",
