@@ -112,7 +112,7 @@ def test_a_planted_ticket_is_the_least_width(dimension: int, epsilon: float, rea
 
 @pytest.mark.parametrize(
     ("dimension", "epsilon", "readout"),
-    [(3, 0.2, Readout.RELU), (3, 0.4, Readout.LINEAR), (4, 0.4, Readout.RELU), (5, 0.6, Readout.RELU)],
+    [(3, 0.2, Readout.RELU), (3, 0.4, Readout.LINEAR), (4, 0.5, Readout.RELU)],
 )
 def test_agrees_with_the_program_on_the_least_width(dimension: int, epsilon: float, readout: Readout) -> None:
     for seed in range(2):
@@ -135,7 +135,7 @@ def test_it_repeats_by_seed() -> None:
 
 
 def test_running_out_of_time_keeps_what_was_proven() -> None:
-    outcome = CLIMB.search(Problem.from_draw(Draw(3, 0), 2000, 0.01, Neuron()), Budget(3.0))
+    outcome = CLIMB.search(Problem.from_draw(Draw(3, 0), 2000, 0.02, Neuron()), Budget(1.0))
     assert outcome.status is Status.UNDECIDED
     assert 0 < outcome.impossible_width < 2000
     assert "time limit" in outcome.reason

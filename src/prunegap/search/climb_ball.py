@@ -26,12 +26,12 @@ from prunegap.search.program import MAX_MAGNITUDE, Columns
 from prunegap.search.stencils import FEW, MANY
 from prunegap.search.window_rows import Integers, Pool, Walk
 
-FIRST_WINDOW = 24
-WINDOW_STEP, HARD_STEP = 0.15, 4
+FIRST_WINDOW = 40
+WINDOW_STEP, HARD_STEP = 0.2, 4
 """Rows are made for so many neurons, and again for more once these hold no ticket: a part more, or a few."""
 
 CHUNK_NODES = 2000
-FEW_NODES, MANY_NODES = 3000, 10_000
+FEW_NODES, MANY_NODES = 6000, 5000
 """Nodes of a window with few rows, then with many: a trial of the rows."""
 KEPT_ROWS = 1200
 PATIENCE = 32
@@ -155,10 +155,9 @@ class _Climb:
             certificate = certified(self.problem, mask)
             if certificate.proves(self.problem.epsilon):
                 self.ticket = mask
+            # A width may hold a ticket beside candidates that no certificate settles, but it is not refused then.
             elif not certificate.refutes(self.problem.epsilon):
-                self.stopped = (
-                    f"the error of a candidate at width {mask.least_width} equals epsilon to the last digit"
-                )
+                self._unsettled = True
             worst = unit(np.array([certificate.worst_input]))
         size = pool.size
         pool.learn(worst)

@@ -14,10 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from prunegap.kernels.apart import first_apart
+from prunegap.kernels.bends import hardest_places
 from prunegap.model.network import Matrix, Readout, Vector
 from prunegap.model.problem import Problem
-from prunegap.search.ascent import unit
 
 WEIGHTS = np.array([1.0, -2.0, 1.0])
 """Weights of the inputs x - hu, x and x + hu."""
@@ -64,28 +63,9 @@ def stencils(
                 step = reach * 4.0 * problem.epsilon / max(abs(outputs[i]) * norms[i], 1e-300)
                 if step <= LONGEST:
                     across = step * weights[i] / norms[i]
-                    centres = _on_kink(problem, points, across)
-                    order = _hardest_first(centres, across, i, weights, outputs)
-                    centres = centres[first_apart(centres, order, places, density.apart)]
+                    least = problem.epsilon * np.hypot(1.0, step) if problem.readout is Readout.RELU else 0.0
+                    least += MARGIN * float(np.linalg.norm(problem.target))
+                    centres = hardest_places(points, across, problem.target, least, weights, outputs, outputs[i],
+                                             places, density.apart)  # fmt: skip
                     found.append(np.stack((centres - across, centres, centres + across), axis=1))
     return np.concatenate(found)
-
-
-def _on_kink(problem: Problem, points: Matrix, across: Vector) -> Matrix:
-    """Return the points projected on the hyperplane, norm 1, where the whole stencil lies on the target's side."""
-    points = unit(points - np.outer(points @ across, across) / (across @ across))
-    heights = points @ problem.target
-    points = points * np.where(heights < 0.0, -1.0, 1.0)[:, None]
-    lengths = np.hypot(1.0, np.linalg.norm(across))
-    lowest = np.abs(heights) - abs(float(across @ problem.target))
-    least = problem.epsilon * lengths if problem.readout is Readout.RELU else 0.0
-    return np.asarray(points[lowest > least + MARGIN * np.linalg.norm(problem.target)])
-
-
-def _hardest_first(
-    points: Matrix, across: Vector, index: np.intp, weights: Matrix, outputs: Vector
-) -> NDArray[np.int64]:
-    """Return the order of the points in which the bend across the kink of row `index` gets easier to mend."""
-    bends = outputs * np.maximum(np.abs(weights @ across) - np.abs(points @ weights.T), 0.0)
-    menders = np.maximum(-np.sign(outputs[index]) * bends, 0.0).sum(axis=1)
-    return np.argsort(menders, kind="stable")
