@@ -106,7 +106,8 @@ def few_of_many(values: Floats, goal: float, tolerance: float, most: int) -> tup
         other, other_parents, other_choices = few_subsets(values[half:], room)
         order, ranks = np.argsort(one), np.argsort(other)
         one_sizes, other_sizes = sizes_of(one_parents), sizes_of(other_parents)
-        fewest, first, second = values.shape[0] + 1, 0, 0
+        first = second = 0
+        fewest = values.shape[0] + 1
         start = ranks.shape[0]
         for i in order:
             rest = goal - one[i]
@@ -116,7 +117,7 @@ def few_of_many(values: Floats, goal: float, tolerance: float, most: int) -> tup
             while k < ranks.shape[0] and other[ranks[k]] <= rest + tolerance:
                 size = one_sizes[i] + other_sizes[ranks[k]]
                 if size < fewest:
-                    fewest, first, second = size, i, ranks[k]
+                    fewest, first, second = size, int(i), int(ranks[k])
                 k += 1
         if fewest <= values.shape[0]:
             left, right = chain(one_parents, one_choices, first), chain(other_parents, other_choices, second)

@@ -22,6 +22,8 @@ from prunegap.search.matching import PAIR, match_singles
 
 MARGIN = 1e-9
 """Share of epsilon left to the rounding of the certificate."""
+ROUNDING = 3.0 * 2.0**-53
+"""The slack of `certify.separable`, with half as much again, in shares of (d + 64) times what is kept."""
 WORK = 10_000_000
 """Work of mending between two looks at the clock, some 20 ms."""
 PRICES = (0.5, 4.0)
@@ -39,7 +41,10 @@ class Assignment:
         self.contributions = np.concatenate([np.where(positive, pieces, 0.0), np.where(positive, 0.0, -pieces)])
         self.goals = np.concatenate([problem.target, -problem.target])
         self.dimension = problem.dimension
-        self.epsilon = problem.epsilon * (1.0 - MARGIN)
+        # What the certificate adds for rounding, about: d times the sum of what is kept tells at epsilon near 1e-9.
+        kept = float(np.abs(self.contributions).sum()) / max(1, self.dimension) + 1.0
+        rounding = ROUNDING * (self.dimension + 64) * kept
+        self.epsilon = max(0.5 * problem.epsilon, problem.epsilon * (1.0 - MARGIN) - rounding)
         self.random = np.random.default_rng(seed)
         self.owner = np.full(problem.width, -1, dtype=np.int64)
         self.residuals = -self.goals
