@@ -209,7 +209,9 @@ class Drive:
         due = at_once or now - self._stood >= TICK
         if due:
             self._stood = now
-            self._standing = self._tally.standing(len(self._begun), self._seconds_left())
+            # Beyond the slots, cells in flight wait at a worker.
+            running = min(len(self._begun), self._workers.slots)
+            self._standing = self._tally.standing(running, self._seconds_left())
             self._watch.stand(self._standing)
         if self._presence is not None:
             self._presence.beat(self._begun, self._standing, news)
