@@ -12,9 +12,11 @@ import torch
 from torch import nn
 
 import prunegap
-from prunegap.model.granularity import Neuron
+from prunegap.model.granularity import Neuron, Weight
+from prunegap.trained.calibrate import Calibration
 from prunegap.trained.compare import run as running
 from prunegap.trained.compare.candidate import run_dense
+from prunegap.trained.compare.hands import Hands
 from prunegap.trained.compare.measure import accuracy
 from prunegap.trained.compare.point import Comparison, PointStatus, as_object, from_text
 from prunegap.trained.execute.choose import multiply_adds
@@ -105,7 +107,7 @@ def test_saved_models_are_the_measured_ones(made: tuple[nn.Module, Comparison, P
 @pytest.mark.parametrize(("speedup", "is_run"), [(Span(0.8, 0.7, 0.9), False), (Span(0.8, 0.7, 1.1), True)])
 def test_a_smaller_model_is_run_unless_surely_slower(speedup: Span, is_run: bool) -> None:
     prepared = running.Run(mlp(), batches(), lambda _: 1.0, None, QUICK)
-    small = prepared._candidate(Neuron(), prepared._pruned(Neuron(), 0.5, 0))
+    small = prepared._candidate(Neuron(), prepared._prune(Neuron(), 0.5)(prepared.calibration, {}))
     prepared.stopwatch = SimpleNamespace(measure=lambda *_, **__: SimpleNamespace(speedup=speedup))  # type: ignore[assignment]
     settled, _ = prepared._timed(small)
     assert small.is_shrunk
@@ -116,10 +118,34 @@ def test_a_smaller_model_is_run_unless_surely_slower(speedup: Span, is_run: bool
     assert is_run or all("0.80 times as fast" in layer.reason for layer in settled.layers)
 
 
+def test_points_pruned_side_by_side_are_those_pruned_one_after_the_other() -> None:
+    prepared = running.Run(mlp(), batches(), lambda _: 1.0, None, QUICK)
+    asked = [(Weight(), 0.5), (Weight(), 0.2), (Neuron(), 0.5)]
+    jobs = [prepared._prunings(*point) for point in asked]
+    alone = [job(prepared.calibration).samples[0].model.state_dict() for job in jobs]
+    hands = Hands(prepared.calibration, 2)
+    together = [*hands.work(jobs[:2]), *hands.work(jobs[2:])]
+    assert hands.count == 2
+    for one, other in zip(alone, together, strict=True):
+        found = other.result().samples[0].model.state_dict()
+        assert all(torch.equal(found[name], tensor) for name, tensor in one.items())
+
+
+def test_what_one_hand_raises_is_that_job_s_alone() -> None:
+    def fail(_: Calibration) -> int:
+        raise RuntimeError("no")
+
+    hands = Hands(running.Run(mlp(), batches(), lambda _: 1.0, None, QUICK).calibration, 2)
+    for jobs in ([fail, lambda _: 7], [lambda _: 7, fail]):
+        results = hands.work(jobs)
+        assert [future.exception() is not None for future in results] == [job is fail for job in jobs]
+        assert [future.result() for future in results if future.exception() is None] == [7]
+
+
 def test_what_runs_the_dense_operations_is_not_timed_against_them() -> None:
     """Its speed-up is 1, not the noise of the machine; here there is no stopwatch to ask."""
     prepared = running.Run(mlp(), batches(), lambda _: 1.0, None, QUICK)
-    small = prepared._candidate(Neuron(), prepared._pruned(Neuron(), 0.5, 0))
+    small = prepared._candidate(Neuron(), prepared._prune(Neuron(), 0.5)(prepared.calibration, {}))
     dense = run_dense(small, batches(1)[0], "")
     assert prepared._timed(dense) == (dense, Span(1.0, 1.0, 1.0))
 

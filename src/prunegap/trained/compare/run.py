@@ -8,8 +8,9 @@ recorded and the rest goes on.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from statistics import median
@@ -29,6 +30,7 @@ from prunegap.trained.compare.candidate import (
     size_in_bytes,
     sparse_candidate,
 )
+from prunegap.trained.compare.hands import Hands
 from prunegap.trained.compare.latency_table import LatencyTable
 from prunegap.trained.compare.measure import LIKENESSES, Evaluate
 from prunegap.trained.compare.options import (
@@ -54,6 +56,17 @@ from prunegap.trained.structure import Structure, trace
 from prunegap.trained.timing import Span
 
 SAME = Span(1.0, 1.0, 1.0)
+
+Asked = tuple[Granularity, float]
+"""A point that is asked for: its granularity and its budget."""
+
+
+@dataclass(frozen=True)
+class Prunings:
+    """A point pruned once for each repeat, and the seconds that took."""
+
+    samples: Sequence[Pruned]
+    seconds: float
 
 
 def compare(
@@ -173,12 +186,14 @@ class Run:
             assert dense.seconds is not None
             self.dense_seconds = dense.seconds.median
             comparison = Comparison(setting, dense, tuple(finished.values()), not_shrunk)
-            for granularity, budget in left:
-                point = self._point_or_reason(granularity, budget, shelf)
-                comparison = replace(comparison, points=_ordered([*comparison.points, point]))
-                if shelf is not None:
-                    shelf.put(comparison)
-                self._done += 1
+            hands = Hands(self.calibration, self.threads)
+            for start in range(0, len(left), hands.count):
+                for granularity, budget, prunings in self._pruned_together(left[start : start + hands.count], hands):
+                    point = self._point_or_reason(granularity, budget, prunings, shelf)
+                    comparison = replace(comparison, points=_ordered([*comparison.points, point]))
+                    if shelf is not None:
+                        shelf.put(comparison)
+                    self._done += 1
             self._tell("finished")
         return comparison
 
@@ -213,25 +228,42 @@ class Run:
             return (*told, ("all neurons", f"the model cannot be traced: {self.untraced}"))
         return (*told, *((f.parameter, f.reason) for f in self.structure.fixed))
 
-    def _point_or_reason(self, granularity: Granularity, budget: float, shelf: Shelf | None) -> Point:
+    def _pruned_together(
+        self, points: Sequence[Asked], hands: Hands
+    ) -> list[tuple[Granularity, float, Future[Prunings]]]:
+        """Prune several points at a time; each comes with its prunings or with what was raised instead."""
+        found: list[tuple[Granularity, float, Future[Prunings]]] = []
+        jobs: list[tuple[int, Callable[[Calibration], Prunings]]] = []
+        for place, (granularity, budget) in enumerate(points):
+            found.append((granularity, budget, Future()))
+            try:
+                self._tell(f"{granularity.name} at {budget:g}: planning")
+                jobs.append((place, self._prunings(granularity, budget)))
+            except Exception as error:
+                found[place][2].set_exception(error)
+        self._tell(
+            " and ".join(f"{points[place][0].name} at {points[place][1]:g}" for place, _ in jobs) + ": pruning"
+        )
+        for (place, _), done in zip(jobs, hands.work([job for _, job in jobs]), strict=True):
+            found[place] = (*found[place][:2], done)
+        return found
+
+    def _point_or_reason(
+        self, granularity: Granularity, budget: float, prunings: Future[Prunings], shelf: Shelf | None
+    ) -> Point:
         try:
-            return self._point(granularity, budget, shelf)
+            return self._point(granularity, budget, prunings.result(), shelf)
         except OutOfReachError as why:
             return Point(granularity.name, budget, PointStatus.OUT_OF_REACH, str(why))
         except Exception as error:  # one failed budget must not lose the others
             reason = str(error) if isinstance(error, BadInputError) else f"{type(error).__name__}: {error}"
             return Point(granularity.name, budget, PointStatus.FAILED, reason)
 
-    def _point(self, granularity: Granularity, budget: float, shelf: Shelf | None) -> Point:
+    def _point(self, granularity: Granularity, budget: float, prunings: Prunings, shelf: Shelf | None) -> Point:
         start, name = time.monotonic(), f"{granularity.name} at {budget:g}"
-        first: Pruned | None = None
-        qualities: list[float] = []
-        for repeat in range(self.options.repeats):
-            self._tell(f"{name}: pruning, sample {repeat + 1} of {self.options.repeats}")
-            pruned = self._pruned(granularity, budget, repeat, {} if first is None else first.ridges)
-            qualities.append(self._quality(pruned.model))
-            first = first or pruned
-        assert first is not None
+        self._tell(f"{name}: measuring quality")
+        qualities = [self._quality(pruned.model) for pruned in prunings.samples]
+        first = prunings.samples[0]
         self._tell(f"{name}: choosing kernels")
         candidate = self._candidate(granularity, first)
         self._tell(f"{name}: measuring latency")
@@ -252,7 +284,7 @@ class Run:
             seconds=speedup.under(self.dense_seconds),
             speedup=speedup,
             layers=candidate.layers,
-            preparation_seconds=time.monotonic() - start,
+            preparation_seconds=prunings.seconds + time.monotonic() - start,
             file=file,
         )
 
@@ -273,10 +305,23 @@ class Run:
             return candidate, speedup
         return run_dense(candidate, self.inputs, why), SAME
 
-    def _pruned(
-        self, granularity: Granularity, budget: float, repeat: int, ridges: Mapping[str, float] | None = None
-    ) -> Pruned:
-        options, calibration = self.options, self._sample(repeat)
+    def _prunings(self, granularity: Granularity, budget: float) -> Callable[[Calibration], Prunings]:
+        """Plan a point and return what prunes it for every repeat, given a calibration that nobody else uses."""
+        prune = self._prune(granularity, budget)
+
+        def all_repeats(calibration: Calibration) -> Prunings:
+            start = time.monotonic()
+            samples: list[Pruned] = []
+            for repeat in range(self.options.repeats):
+                ridges = samples[0].ridges if samples else {}
+                samples.append(prune(self._sample(calibration, repeat), ridges))
+            return Prunings(samples, time.monotonic() - start)
+
+        return all_repeats
+
+    def _prune(self, granularity: Granularity, budget: float) -> Callable[[Calibration, Mapping[str, float]], Pruned]:
+        """Spend a budget over the layers and return what prunes to it."""
+        options = self.options
         if isinstance(granularity, Neuron):
             if self.structure is None:
                 raise OutOfReachError(f"the model cannot be traced: {self.untraced}")
@@ -286,10 +331,12 @@ class Run:
             units = self.plans["neuron"]
             assert isinstance(units, UnitPlan)
             counts, groups = units.counts(budget), self.structure.groups
-            solver, stages = options.solvers["neuron"], options.stages
-            pruned = prune_units(
-                self.model, (), groups, counts, solver, stages=stages, calibration=calibration, ridges=ridges
-            )
+
+            def solve(calibration: Calibration, ridges: Mapping[str, float]) -> Pruned:
+                return prune_units(
+                    calibration.model, (), groups, counts, options.solvers["neuron"],
+                    stages=options.stages, calibration=calibration, ridges=ridges,
+                )  # fmt: skip
         else:
             if granularity.name not in self.plans:
                 prices = None if self.table is None else self.table.of_weights(granularity)
@@ -297,22 +344,29 @@ class Run:
             weights = self.plans[granularity.name]
             assert isinstance(weights, WeightPlan)
             fractions = weights.fractions(budget)
-            solver = options.solvers["weight"]
-            pruned = prune_weights(
-                self.model, (), granularity, fractions, solver, options.stages, calibration=calibration, ridges=ridges
-            )
-        if options.finetune_steps:
-            batches, masks = calibration.sample, pruned.masks or None
-            pruned.model = finetune(pruned.model, self.model, batches, options.finetune_steps, masks=masks)
-        return pruned
 
-    def _sample(self, repeat: int) -> Calibration:
+            def solve(calibration: Calibration, ridges: Mapping[str, float]) -> Pruned:
+                return prune_weights(
+                    calibration.model, (), granularity, fractions, options.solvers["weight"],
+                    options.stages, calibration=calibration, ridges=ridges,
+                )  # fmt: skip
+
+        def tuned(calibration: Calibration, ridges: Mapping[str, float]) -> Pruned:
+            pruned = solve(calibration, ridges)
+            if options.finetune_steps:
+                batches, masks = calibration.sample, pruned.masks or None
+                pruned.model = finetune(pruned.model, calibration.model, batches, options.finetune_steps, masks=masks)
+            return pruned
+
+        return tuned
+
+    def _sample(self, calibration: Calibration, repeat: int) -> Calibration:
         """Return the calibration of one repeat: all batches first, then batches drawn with replacement."""
         if repeat == 0:
-            return self.calibration
+            return calibration
         draw = np.random.default_rng([self.options.seed, repeat])
-        count = len(self.calibration.batches)
-        return self.calibration.drawn(draw.integers(0, count, count))
+        count = len(calibration.batches)
+        return calibration.drawn(draw.integers(0, count, count))
 
     def _candidate(self, granularity: Granularity, pruned: Pruned) -> Candidate:
         names = self.calibration.order
