@@ -19,9 +19,11 @@ from prunegap.trained.budget import unit_cost, unit_counts
 from prunegap.trained.calibrate import Batch, evaluating
 from prunegap.trained.calibrate import run as forward
 from prunegap.trained.compare.candidate import size_in_bytes
+from prunegap.trained.compare.hands import Hands
 from prunegap.trained.compare.measure import Evaluate
 from prunegap.trained.compare.options import BUDGETS, GRANULARITIES, Options, asked_budgets, asked_granularities
 from prunegap.trained.compare.plan import KEEPS
+from prunegap.trained.compare.question import threads
 from prunegap.trained.compare.run import Run
 from prunegap.trained.layer import layers, shared, weight_matrix
 from prunegap.trained.structure import Structure
@@ -117,7 +119,10 @@ def _seconds(run: Run, granularities: Sequence[Granularity], budgets: int) -> fl
         once = _least_seconds(lambda: forward(run.model, run.inputs), 3)
     # A pass ends at the last layer it looks at: half the model on average. The dense model's outputs are kept.
     passes = 0.5 * min(run.options.stages or 10**9, len(run.calibration.stages)) * len(run.calibration.batches)
-    speed, shapes = _speed(), [weight_matrix(layers(run.model)[name]).shape for name in run.calibration.order]
+    hands = Hands(run.calibration, run.threads).count
+    with threads(run.threads):
+        speed = _speed()
+    shapes = [weight_matrix(layers(run.model)[name]).shape for name in run.calibration.order]
     total = 0.0
     for granularity in granularities:
         is_neuron = isinstance(granularity, Neuron)
@@ -128,7 +133,7 @@ def _seconds(run: Run, granularities: Sequence[Granularity], budgets: int) -> fl
         timing = 2.0 * run.options.turns * once + 0.5 if is_neuron else CHOOSING * once
         # Sensitivity: every layer pruned alone by one sweep, and the model run, at each of a few keep_fractions.
         alone = len(KEEPS) * (len(shapes) * once + sum(g * i**3 for g, _, i in shapes) / speed)
-        total += alone + budgets * (point + timing)
+        total += alone + budgets * (point / hands + timing)
     return total
 
 
@@ -152,7 +157,8 @@ def _bytes(run: Run) -> float:
     shapes = [weight_matrix(layers(run.model)[name]).shape for name in run.calibration.order]
     moments = sum(8.0 * g * (i * i + i * o) for g, o, i in shapes)
     largest = max(8.0 * (i * i + i * o) for _, o, i in shapes)
-    return float(BASE_BYTES + 8.0 * size_in_bytes(run.model) + 3.0 * moments + 8.0 * largest)
+    hands = Hands(run.calibration, run.threads).count
+    return float(BASE_BYTES + hands * (8.0 * size_in_bytes(run.model) + 3.0 * moments + 8.0 * largest))
 
 
 def _duration(seconds: float) -> str:
