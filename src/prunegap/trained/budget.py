@@ -7,6 +7,8 @@ errors add up to a good first order, so the plan takes, step by step, what costs
 from __future__ import annotations
 
 import copy
+import math
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -271,20 +273,28 @@ def unit_cost(
 def unit_shapes(
     model: nn.Module, groups: Sequence[Group], names: Collection[str] | None = None
 ) -> Callable[[Mapping[str, float]], dict[str, list[int]]]:
-    """Return the shapes that a shrunk model's parameters have, as a function of the groups' keep_fractions."""
+    """Return the shapes that a shrunk model's parameters have, as a function of the groups' keep_fractions.
+
+    Groups may share indices of a dimension: heads, and the units inside every head. Of those, the product of what
+    each group keeps is left, which is exact where every head loses the same units.
+    """
     shapes = {n: tuple(value.shape) for n, value in model.named_parameters() if names is None or n in names}
-    places = [
-        (g.name, m.parameter, m.dim, int(np.asarray(m.indices).shape[1]), g.units)
-        for g in groups
-        for m in g.members
-        if m.parameter in shapes
-    ]
+    owners: dict[tuple[str, int], dict[int, list[str]]] = {}
+    for g in groups:
+        for m in g.members:
+            if m.parameter in shapes:
+                place = owners.setdefault((m.parameter, m.dim), {})
+                for index in np.asarray(m.indices).ravel().tolist():
+                    place.setdefault(index, []).append(g.name)
+    parts = [(*place, Counter(map(tuple, indices.values()))) for place, indices in owners.items()]
 
     def kept_shapes(keep: Mapping[str, float]) -> dict[str, list[int]]:
         counts = unit_counts(groups, keep)
+        share = {g.name: counts[g.name] / g.units for g in groups}
         left = {name: list(shape) for name, shape in shapes.items()}
-        for group, name, dim, each, units in places:
-            left[name][dim] -= each * (units - counts[group])
+        for name, dim, sizes in parts:
+            gone = sum(size * (1.0 - math.prod(share[g] for g in owned)) for owned, size in sizes.items())
+            left[name][dim] -= round(gone)
         return left
 
     return kept_shapes
