@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from prunegap.certify import certify
-from prunegap.kernels.tents import POINTS, REACHES, by_magnitude, conditions, rounded
+from prunegap.kernels.branch import by_magnitude
+from prunegap.kernels.tents import POINTS, REACHES, conditions, rounded
 from prunegap.model.granularity import Neuron
 from prunegap.model.mask import Mask
 from prunegap.model.network import Network, Readout
@@ -45,9 +46,9 @@ def test_rows_hold_at_the_error_of_the_choice(readout: Readout) -> None:
             sums = values @ chosen
             assert ((low <= sums) & (sums <= high)).all()
             tents += int((ids >= POINTS).sum())
-            rises, falls, up, down, useful = rounded(values, low, high)
-            steps = chosen @ (rises.astype(np.int64) - falls)
-            assert ((steps <= up) & (-steps <= down)).all()
+            steps, up, down, useful = rounded(values, low, high)
+            stepped = chosen @ steps.astype(np.int64)
+            assert ((stepped <= up) & (-stepped <= down)).all()
             assert (useful | (values @ chosen <= high)).all()
             # Rows for half the error are not met, but where a narrow peak hides between the points.
             half = conditions(
@@ -62,10 +63,10 @@ def test_rows_hold_at_the_error_of_the_choice(readout: Readout) -> None:
 def test_entries_are_listed_from_the_greatest() -> None:
     _, circle = circle_of(0, Readout.RELU)
     values, low, high, _ = conditions(circle.angles, circle.strengths, circle.is_b, 0.1, False, POINTS, REACHES)
-    rises, falls, *_ = rounded(values, low, high)
-    starts, columns, entries = by_magnitude(rises, falls)
+    steps, *_ = rounded(values, low, high)
+    starts, columns, entries = by_magnitude(steps)
     dense = np.zeros((len(starts) - 1, WIDTH), dtype=np.int64)
     for r, (begin, end) in enumerate(pairwise(starts)):
         dense[r, columns[begin:end]] = entries[begin:end]
         assert (np.diff(np.abs(entries[begin:end])) <= 0).all()
-    assert np.array_equal(dense.T, rises.astype(np.int64) - falls)
+    assert np.array_equal(dense.T, steps)

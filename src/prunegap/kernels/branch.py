@@ -4,6 +4,7 @@ A row keeps what is left up to each of its bounds while every column still free 
 A column whose other value would use up more than is left has no choice; a row with less than nothing left ends the
 branch. Branching takes the column that weighs most in tight rows, where a row weighs the more the more often it broke
 (Boussemart et al. 2004, weighted degrees). Integers only: what is called impossible is impossible for these rows.
+What each row forced or ended is counted, for callers with more rows than are worth their time.
 
 `climb` asks for every column c whether some choice of the columns up to c, c among them, meets all rows. So the first
 solution that passes its certificate has the least last column.
@@ -12,66 +13,131 @@ solution that passes its certificate has the least last column.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from prunegap.kernels.jit import compiled
-from prunegap.kernels.tents import CAP
+
+Integers = NDArray[np.int32]
+Places = NDArray[np.int64]
+Laid = tuple[Integers, NDArray[np.float32], Places, Integers, Integers, Integers]
 
 LAST, DEPTH, NODES = range(3)
 PAUSED, SOLUTION, IMPOSSIBLE = range(3)
 FREE = -1
+CAP = 1 << 30
+"""What is held to be left to a bound that no choice can reach: more than all integers of a row together."""
+
 SLACK = 3
 """Rows with more left than so many times their greatest entry have no say in the choice of a column."""
 
 
+def laid_out(steps: Integers) -> Laid:
+    """Return rows of integers (n, rows) as `climb` takes them: (steps, sizes, starts, columns, entries, greatest).
+
+    sizes (rows, n) are the magnitudes; entries[starts[r] : starts[r + 1]] row r's non-zero integers, greatest
+    magnitude first, and columns where they stand; greatest (rows,) the greatest magnitudes.
+    """
+    steps = np.ascontiguousarray(steps)
+    sizes = np.ascontiguousarray(np.abs(steps).T, dtype=np.float32)
+    return steps, sizes, *by_magnitude(steps), np.abs(steps).max(axis=0, initial=0)
+
+
+def room_left(steps: Integers, above: Places, below: Places, free: int) -> tuple[Places, Places]:
+    """Return what is left to the bounds at a sum of 0 with the first `free` columns free: where `climb` begins."""
+    undecided = steps[:free]
+    return (
+        above - np.minimum(undecided, 0).sum(axis=0, dtype=np.int64),
+        below + np.maximum(undecided, 0).sum(axis=0, dtype=np.int64),
+    )
+
+
+@compiled
+def by_magnitude(steps):
+    """Return (starts, columns, entries), as `laid_out`."""
+    n, count = steps.shape
+    starts = np.zeros(count + 1, np.int64)
+    for r in range(count):
+        for j in range(n):
+            starts[r + 1] += steps[j, r] != 0
+    starts = np.cumsum(starts)
+    columns, entries = np.empty(starts[-1], np.int32), np.empty(starts[-1], np.int32)
+    for r in range(count):
+        first = filled = starts[r]
+        for j in range(n):
+            k = steps[j, r]
+            if k == 0:
+                continue
+            place = filled
+            while place > first and abs(entries[place - 1]) < abs(k):
+                entries[place], columns[place] = entries[place - 1], columns[place - 1]
+                place -= 1
+            entries[place], columns[place] = k, j
+            filled += 1
+    return starts, columns, entries
+
+
 @compiled
 def propagate(
-    rises, falls, starts, columns, entries, greatest, states, ups, downs, at, touched, trail, fixed, weights, todo
+    steps, starts, columns, entries, greatest, states, ups, downs, at, touched, trail, fixed, weights, acts, todo
 ):  # fmt: skip
     """Apply the columns trail[:fixed], and all that follows, to the level `at`; return whether every row can hold.
 
-    states (levels, n) is 1, 0 or FREE; ups and downs (levels, rows) are what is left to the bounds; touched (rows,)
-    marks rows to look at.
+    steps (n, rows) holds the integers; states (levels, n) is 1, 0 or FREE; ups and downs (levels, rows) are what is
+    left to the bounds; touched (rows,) marks rows to look at; acts (rows,) counts what a row forced or broke.
     """
     rows = ups.shape[1]
+    zero = np.int32(0)
     applied = 0
     while True:
         while applied < fixed:
             column = trail[applied]
             applied += 1
-            lift, drop = (rises, falls) if states[at, column] == 1 else (falls, rises)
-            signs = 0
-            for r in range(rows):
-                up, down = ups[at, r] - lift[column, r], downs[at, r] - drop[column, r]
-                ups[at, r], downs[at, r] = up, down
-                touched[r] |= lift[column, r] | drop[column, r]
-                signs |= up | down
+            signs = zero
+            if states[at, column] == 1:
+                for r in range(rows):
+                    k = steps[column, r]
+                    up, down = ups[at, r] - max(k, zero), downs[at, r] + min(k, zero)
+                    ups[at, r], downs[at, r] = up, down
+                    touched[r] |= k
+                    signs |= up | down
+            else:
+                for r in range(rows):
+                    k = steps[column, r]
+                    up, down = ups[at, r] + min(k, zero), downs[at, r] - max(k, zero)
+                    ups[at, r], downs[at, r] = up, down
+                    touched[r] |= k
+                    signs |= up | down
             if signs < 0:
                 for r in range(rows):
                     touched[r] = 0
                     if ups[at, r] < 0 or downs[at, r] < 0:
                         weights[r] += np.float32(1.0)
+                        acts[r] += 1
                 return False
         count = 0
         for r in range(rows):
-            if touched[r] != 0 and min(ups[at, r], downs[at, r]) < greatest[r]:
-                todo[count] = r
-                count += 1
+            todo[count] = r
+            count += (touched[r] != 0) & (min(ups[at, r], downs[at, r]) < greatest[r])
             touched[r] = 0
         for t in range(count):
             r = todo[t]
-            up, down = np.int64(ups[at, r]), np.int64(downs[at, r])
+            up, down = ups[at, r], downs[at, r]
+            least = min(up, down)
             for e in range(starts[r], starts[r + 1]):
-                size = abs(entries[e])
-                if size <= up and size <= down:
+                k = entries[e]
+                size = abs(k)
+                if size <= least:
                     break
-                if states[at, columns[e]] != FREE:
+                column = columns[e]
+                if states[at, column] != FREE:
                     continue
+                acts[r] += 1
                 if size > up and size > down:
                     weights[r] += np.float32(1.0)
                     return False
                 # Too large to go up: the column stays where the sum is least; else where it is greatest.
-                states[at, columns[e]] = 1 if (entries[e] > 0) == (size <= up) else 0
-                trail[fixed] = columns[e]
+                states[at, column] = 1 if (k > 0) == (size <= up) else 0
+                trail[fixed] = column
                 fixed += 1
         if applied == fixed:
             return True
@@ -97,32 +163,31 @@ def heaviest(sizes, greatest, states, ups, downs, at, last, weights, scores):
 
 @compiled
 def climb(
-    rises, falls, sizes, starts, columns, entries, greatest, room_up, room_down, weights,
+    steps, sizes, starts, columns, entries, greatest, room_up, room_down, weights, acts,
     states, ups, downs, branches, tried, meta, node_limit,
 ):  # fmt: skip
     """Go on with the walk in `meta`: PAUSED after about `node_limit` nodes, SOLUTION, or IMPOSSIBLE to the end.
 
-    rises and falls (n, rows), sizes (rows, n), starts, columns and entries hold the rows (`tents`); room_up and
-    room_down (rows,) what is left to their bounds at a sum of 0 with the columns up to meta[LAST] free. A solution
-    stands in states[meta[DEPTH]]; the next call looks for another one.
+    steps to greatest hold the rows (`laid_out`); room_up and room_down (rows,) what is left to their bounds at a sum
+    of 0 with the columns up to meta[LAST] free (`room_left`). A solution stands in states[meta[DEPTH]]; the next call
+    looks for another one.
     """
-    n, rows = rises.shape
-    touched, trail = np.ones(rows, np.int32), np.empty(n + 1, np.int64)
-    todo, scores = np.empty(rows, np.int64), np.empty(n, np.float32)
-    depth, nodes = meta[DEPTH], 0
-    while True:
+    n, rows = steps.shape
+    touched, trail = np.zeros(rows, np.int32), np.empty(n + 1, np.int64)
+    todo, scores = np.empty(rows + 1, np.int64), np.empty(n, np.float32)
+    depth, nodes, verdict = meta[DEPTH], 0, -1
+    while verdict < 0:
         if depth < 0:
             if meta[LAST] + 1 >= n:
-                meta[DEPTH] = depth
-                meta[NODES] += nodes
-                return IMPOSSIBLE
+                verdict = IMPOSSIBLE
+                continue
             meta[LAST] += 1
             last = meta[LAST]
             depth, nodes = 0, nodes + 1
             hopeless = False
             for r in range(rows):
-                room_up[r] += falls[last, r]
-                room_down[r] += rises[last, r]
+                room_up[r] += max(0, -steps[last, r])
+                room_down[r] += max(0, steps[last, r])
                 ups[0, r], downs[0, r] = min(CAP, room_up[r]), min(CAP, room_down[r])
                 hopeless |= room_up[r] < 0 or room_down[r] < 0
             for j in range(n):
@@ -131,50 +196,39 @@ def climb(
             trail[0] = last
             touched[:] = 1
             tried[0] = 0
-            if hopeless or not propagate(
-                rises,
-                falls,
-                starts,
-                columns,
-                entries,
-                greatest,
-                states,
-                ups,
-                downs,
-                0,
-                touched,
-                trail,
-                1,
-                weights,
-                todo,
-            ):
-                touched[:] = 0
-                depth = -1
-                continue
-        if tried[depth] == 0:
-            if nodes >= node_limit:
-                meta[DEPTH] = depth
-                meta[NODES] += nodes
-                return PAUSED
-            chosen = heaviest(sizes, greatest, states, ups, downs, depth, meta[LAST], weights, scores)
-            if chosen < 0:
-                tried[depth] = 2
-                meta[DEPTH] = depth
-                meta[NODES] += nodes
-                return SOLUTION
-            branches[depth] = chosen
+            level = 0
         elif tried[depth] == 2:
             depth -= 1
             continue
-        tried[depth] += 1
-        nodes += 1
-        ups[depth + 1], downs[depth + 1] = ups[depth], downs[depth]
-        states[depth + 1] = states[depth]
-        states[depth + 1, branches[depth]] = 1 if tried[depth] == 1 else 0
-        trail[0] = branches[depth]
-        if propagate(
-            rises, falls, starts, columns, entries, greatest, states, ups, downs, depth + 1, touched, trail, 1,
-            weights, todo,
+        else:
+            if tried[depth] == 0:
+                if nodes >= node_limit:
+                    verdict = PAUSED
+                    continue
+                chosen = heaviest(sizes, greatest, states, ups, downs, depth, meta[LAST], weights, scores)
+                if chosen < 0:
+                    tried[depth] = 2
+                    verdict = SOLUTION
+                    continue
+                branches[depth] = chosen
+            tried[depth] += 1
+            nodes += 1
+            hopeless = False
+            level = depth + 1
+            for r in range(rows):
+                ups[level, r], downs[level, r] = ups[depth, r], downs[depth, r]
+            states[level] = states[depth]
+            states[level, branches[depth]] = 1 if tried[depth] == 1 else 0
+            trail[0] = branches[depth]
+        if not hopeless and propagate(
+            steps, starts, columns, entries, greatest, states, ups, downs, level, touched, trail, 1, weights, acts,
+            todo,
         ):  # fmt: skip
-            depth += 1
+            depth = level
             tried[depth] = 0
+        elif level == 0:
+            touched[:] = 0
+            depth = -1
+    meta[DEPTH] = depth
+    meta[NODES] += nodes
+    return verdict

@@ -12,6 +12,7 @@ import math
 
 import numpy as np
 
+from prunegap.kernels.branch import CAP
 from prunegap.kernels.jit import compiled
 
 POINTS = 128
@@ -22,8 +23,6 @@ LONGEST = 1.2
 MARGIN = 1e-9
 MOST = 2.0**29
 """Greatest sum of the magnitudes of a row's integers."""
-
-CAP = 1 << 30
 
 
 @compiled
@@ -68,18 +67,18 @@ def conditions(angles, strengths, is_b, tube, linear, points, reaches):
 
 @compiled
 def rounded(values, low, high):
-    """Return (rises, falls, room_up, room_down, useful): the rows as integers, in steps from "nothing is kept".
+    """Return (steps, room_up, room_down, useful): the rows as integers, in steps from "nothing is kept".
 
     With k = rint(S values), S a power of two, every m with low <= values @ m <= high has floor(S low - n/2 - 1) <=
-    k @ m <= ceil(S high + n/2 + 1). rises (n, rows) holds max(k, 0), falls max(-k, 0), columns first; room_up and
-    room_down (rows,) are what is left to either bound at a sum of 0; `useful` says which rows can ever break.
+    k @ m <= ceil(S high + n/2 + 1). steps (n, rows) holds k, columns first; room_up and room_down (rows,) are what is
+    left to either bound at a sum of 0; `useful` says which rows can ever break.
     """
     count, n = values.shape
     greatest = 1.0
     for r in range(count):
         greatest = max(greatest, np.abs(values[r]).sum())
     scale = 2.0 ** math.floor(math.log2(MOST / (greatest + 1.0))) / 2.0
-    rises, falls = np.zeros((n, count), np.int32), np.zeros((n, count), np.int32)
+    steps = np.zeros((n, count), np.int32)
     room_up, room_down = np.empty(count, np.int64), np.empty(count, np.int64)
     useful = np.zeros(count, np.bool_)
     spare = 0.5 * n + 1.0
@@ -87,39 +86,13 @@ def rounded(values, low, high):
         up = down = 0
         for j in range(n):
             k = int(np.rint(scale * values[r, j]))
+            steps[j, r] = k
             if k > 0:
-                rises[j, r] = k
                 up += k
             else:
-                falls[j, r] = -k
                 down -= k
         # What no choice can exceed is no bound; CAP is more than all integers of a row together.
         room_up[r] = int(min(float(CAP), math.ceil(scale * high[r] + spare)))
         room_down[r] = int(min(float(CAP), -math.floor(max(scale * low[r], -2.0 * CAP) - spare)))
         useful[r] = room_up[r] < up or room_down[r] < down
-    return rises, falls, room_up, room_down, useful
-
-
-@compiled
-def by_magnitude(rises, falls):
-    """Return (starts, columns, entries): each row's non-zero integers, greatest magnitude first."""
-    n, count = rises.shape
-    starts = np.zeros(count + 1, np.int64)
-    for r in range(count):
-        for j in range(n):
-            starts[r + 1] += rises[j, r] != falls[j, r]
-    starts = np.cumsum(starts)
-    columns, entries = np.empty(starts[-1], np.int64), np.empty(starts[-1], np.int64)
-    for r in range(count):
-        first = filled = starts[r]
-        for j in range(n):
-            k = np.int64(rises[j, r]) - np.int64(falls[j, r])
-            if k == 0:
-                continue
-            place = filled
-            while place > first and abs(entries[place - 1]) < abs(k):
-                entries[place], columns[place] = entries[place - 1], columns[place - 1]
-                place -= 1
-            entries[place], columns[place] = k, j
-            filled += 1
-    return starts, columns, entries
+    return steps, room_up, room_down, useful

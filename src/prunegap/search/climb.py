@@ -15,9 +15,9 @@ from typing import ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from prunegap.kernels.branch import DEPTH, IMPOSSIBLE, LAST, NODES, PAUSED, climb
+from prunegap.kernels.branch import DEPTH, IMPOSSIBLE, LAST, NODES, PAUSED, climb, laid_out, room_left
 from prunegap.kernels.join import screen
-from prunegap.kernels.tents import POINTS, REACHES, by_magnitude, conditions, rounded
+from prunegap.kernels.tents import POINTS, REACHES, conditions, rounded
 from prunegap.model.mask import Mask
 from prunegap.model.network import Matrix
 from prunegap.model.outcome import Finding
@@ -71,15 +71,9 @@ class _Walk:
             circle.angles[self._kinks], circle.strengths[self._kinks], circle.is_b[self._kinks], circle.tube,
             circle.linear, POINTS, REACHES,
         )  # fmt: skip
-        rises, falls, up, down, useful = rounded(values, low, high)
-        self._ids = ids[useful]
-        self._steps = np.ascontiguousarray(rises[:, useful]), np.ascontiguousarray(falls[:, useful])
-        # Every call of the kernel begins after the columns that are decided.
-        before = slice(0, int(self._meta[LAST]) + 1)
-        self._room = tuple(
-            room[useful] + steps[before].sum(axis=0, dtype=np.int64)
-            for room, steps in zip((up, down), self._steps[::-1], strict=True)
-        )
+        steps, up, down, useful = rounded(values, low, high)
+        self._ids, self._steps = ids[useful], steps[:, useful]
+        self._room = room_left(self._steps, up[useful], down[useful], int(self._meta[LAST]) + 1)
         self.memory = np.ones(POINTS + circle.neurons.size * REACHES.size, dtype=np.float32)
         self.memory[: memory.size] = memory
 
@@ -90,20 +84,15 @@ class _Walk:
 
     def run(self, deadline: Deadline) -> None:
         """Climb until there is a ticket, no neuron is left, or the time is up; `proven` says what is impossible."""
-        (rises, falls), count = self._steps, self._kinks.size
-        rows = self._ids.size
-        starts, columns, entries = by_magnitude(rises, falls)
-        greatest = np.maximum(rises, falls).max(axis=0, initial=0)
-        # The score of a column is in the units of what is left to a row.
-        sizes = np.ascontiguousarray(np.maximum(rises, falls).T, dtype=np.float32)
-        weights = self.memory[self._ids]
+        count, rows = self._steps.shape
+        laid = laid_out(self._steps)
+        weights, acts = self.memory[self._ids], np.zeros(rows, dtype=np.int64)
         states = np.zeros((count + 2, count), dtype=np.int8)
         ups, downs = np.zeros((count + 2, rows), dtype=np.int32), np.zeros((count + 2, rows), dtype=np.int32)
         branches, tried = np.zeros(count + 2, dtype=np.int64), np.zeros(count + 2, dtype=np.int8)
         while not self.stopped and self.ticket is None:
             verdict = climb(
-                rises, falls, sizes, starts, columns, entries, greatest, self._room[0], self._room[1], weights,
-                states, ups, downs, branches, tried, self._meta, CHUNK_NODES,
+                *laid, *self._room, weights, acts, states, ups, downs, branches, tried, self._meta, CHUNK_NODES
             )  # fmt: skip
             last = int(self._meta[LAST])
             self.proven = self.window

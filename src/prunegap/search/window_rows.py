@@ -10,9 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from prunegap.kernels.branch import DEPTH, FREE, LAST, NODES
-from prunegap.kernels.branch_counted import climb
-from prunegap.kernels.tents import CAP, MOST, by_magnitude
+from prunegap.kernels.branch import CAP, DEPTH, FREE, LAST, NODES, climb, laid_out, room_left
+from prunegap.kernels.tents import MOST
 from prunegap.model.network import Matrix
 from prunegap.model.problem import Problem
 from prunegap.search.program import Columns, Rows, first_inputs
@@ -76,18 +75,10 @@ class Walk:
     def __init__(self, pool: Pool, chosen: Integers, first: int, before: Walk | None = None) -> None:
         """Begin with column `first`, or go on where the walk `before`, over other rows of this window, stands."""
         self._pool, self._chosen = pool, chosen
-        steps = np.ascontiguousarray(pool.steps[:, chosen])
-        count, rows = steps.shape
-        starts, columns, entries = by_magnitude(np.maximum(steps, 0), np.maximum(-steps, 0))
-        sizes = np.ascontiguousarray(np.abs(steps).T, dtype=np.float32)
-        greatest = np.abs(steps).max(axis=0, initial=0)
-        self._rows = (steps, sizes, starts, columns.astype(np.int32), entries.astype(np.int32), greatest)
-        # Every call of the kernel begins after the columns that are decided.
+        self._rows = laid_out(pool.steps[:, chosen])
+        count, rows = self._rows[0].shape
         first = first if before is None else before.last + 1
-        self._room = (
-            pool.above[chosen] - np.minimum(steps[:first], 0).sum(axis=0, dtype=np.int64),
-            pool.below[chosen] + np.maximum(steps[:first], 0).sum(axis=0, dtype=np.int64),
-        )
+        self._room = room_left(self._rows[0], pool.above[chosen], pool.below[chosen], first)
         self._weights, self._acts = pool.weights[chosen], np.zeros(rows, dtype=np.int64)
         self._states = np.zeros((count + 2, count), dtype=np.int8)
         self._left = np.zeros((count + 2, rows), dtype=np.int32), np.zeros((count + 2, rows), dtype=np.int32)
@@ -130,7 +121,7 @@ class Walk:
         return np.flatnonzero(self._states[self._meta[DEPTH]] == 1)
 
     def advance(self, nodes: int) -> int:
-        """Go on for about so many nodes; return PAUSED, SOLUTION or IMPOSSIBLE (`kernels.branch_counted`)."""
+        """Go on for about so many nodes; return PAUSED, SOLUTION or IMPOSSIBLE (`kernels.branch`)."""
         return int(climb(*self._rows, *self._room, self._weights, self._acts, self._states, *self._left, *self._path,
                          self._meta, nodes))  # fmt: skip
 
