@@ -98,6 +98,78 @@ def window_starts(ascending: Floats, lows: Floats) -> Integers:
 
 
 @compiled
+def mark(table: NDArray[np.uint64], bits: int, one: int, other: int) -> None:
+    """Set the bit of a pair of cells."""
+    bit = bit_of(one, other, bits)
+    table[bit >> np.uint64(6)] |= np.uint64(1) << (bit & np.uint64(63))
+
+
+@compiled
+def is_marked(table: NDArray[np.uint64], bits: int, one: int, other: int) -> bool:
+    """Return whether the bit of a pair of cells is set."""
+    bit = bit_of(one, other, bits)
+    return bool((table[bit >> np.uint64(6)] >> (bit & np.uint64(63))) & np.uint64(1))
+
+
+@compiled
+def mark_pairs(
+    table: NDArray[np.uint64], bits: int, c: Floats, d: Floats, starts: Integers, column: int, other: int,
+    lows: Floats, highs: Floats,
+) -> None:  # fmt: skip
+    """Mark the cells, in the columns 3 and `other`, of all pairs of C and D that fit in `column`."""
+    w3, wo = highs[3] - lows[3], highs[other] - lows[other]
+    for i in range(c.shape[0]):
+        j = starts[i]
+        while j < d.shape[0] and c[i, column] + d[j, column] <= highs[column]:
+            mark(table, bits, cell_of(d[j, 3] + c[i, 3], 0.0, w3), cell_of(c[i, other] + d[j, other], 0.0, wo))
+            j += 1
+
+
+@compiled
+def pairs_on_marks(
+    table: NDArray[np.uint64], bits: int, a: Floats, b: Floats, starts: Integers, column: int, other: int,
+    lows: Floats, highs: Floats,
+) -> tuple[Integers, Integers, Integers]:  # fmt: skip
+    """Return the pairs of A and B whose complement, up to one cell on, is marked: (k, 2), ascending in the cell of
+    column 3, and their cells in the columns 3 and `other`, each (k,)."""
+    w3, wo = highs[3] - lows[3], highs[other] - lows[other]
+    room, count = 1024, 0
+    found = np.empty((room, 4), dtype=np.int64)
+    for i in range(a.shape[0]):
+        j = starts[i]
+        while j < b.shape[0] and a[i, column] + b[j, column] <= highs[column]:
+            k3 = cell_of(lows[3] - a[i, 3] - b[j, 3], 0.0, w3)
+            ko = cell_of(lows[other] - a[i, other] - b[j, other], 0.0, wo)
+            marked = False
+            for u in range(2):
+                for v in range(2):
+                    marked |= is_marked(table, bits, k3 + u, ko + v)
+            if marked:
+                if count == room:
+                    room *= 2
+                    more = np.empty((room, 4), dtype=np.int64)
+                    more[:count] = found
+                    found = more
+                found[count, 0], found[count, 1], found[count, 2], found[count, 3] = i, j, k3, ko
+                count += 1
+            j += 1
+    found = found[:count][np.argsort(found[:count, 2])]
+    return found[:, :2].copy(), found[:, 2].copy(), found[:, 3].copy()
+
+
+@compiled
+def within(
+    a: Floats, b: Floats, c: Floats, d: Floats, i: int, j: int, k: int, m: int, lows: Floats, highs: Floats
+) -> bool:
+    """Return whether the sums of four rows lie within their intervals."""
+    for column in range(lows.shape[0]):
+        total = a[i, column] + b[j, column] + c[k, column] + d[m, column]
+        if total < lows[column] or total > highs[column]:
+            return False
+    return True
+
+
+@compiled
 def joined(
     left: tuple[Floats, Floats],
     right: tuple[Floats, Floats],
@@ -118,80 +190,29 @@ def joined(
     plus, minus, other = first
     found = np.empty((room, 4), dtype=np.int64)
     count = 0
-    columns = lows.shape[0]
     c_starts = window_starts(d[:, minus], lows[minus] - c[:, minus])
     a_starts = window_starts(b[:, plus], lows[plus] - a[:, plus])
     bits = 10
     while bits < MOST_BITS and (1 << bits) < 32 * pairs:
         bits += 1
-    words = 1 << (bits - 6)
-    table = np.zeros(words, dtype=np.uint64)
-    w3, wo = highs[3] - lows[3], highs[other] - lows[other]
-    one = np.uint64(1)
-    low6 = np.uint64(63)
-    # First the pairs of C and D mark their cells.
-    for i in range(c.shape[0]):
-        j = c_starts[i]
-        while j < d.shape[0] and c[i, minus] + d[j, minus] <= highs[minus]:
-            bit = bit_of(cell_of(d[j, 3] + c[i, 3], 0.0, w3), cell_of(c[i, other] + d[j, other], 0.0, wo), bits)
-            table[bit >> np.uint64(6)] |= one << (bit & low6)
-            j += 1
-    # Then the pairs of A and B that fall on a marked cell are kept.
-    size = 1024
-    kept = np.empty((size, 2), dtype=np.int64)
-    cells = np.empty(size, dtype=np.int64)
-    passed = 0
-    for i in range(a.shape[0]):
-        j = a_starts[i]
-        while j < b.shape[0] and a[i, plus] + b[j, plus] <= highs[plus]:
-            k3 = cell_of(lows[3] - a[i, 3] - b[j, 3], 0.0, w3)
-            ko = cell_of(lows[other] - a[i, other] - b[j, other], 0.0, wo)
-            marked = False
-            for u in range(2):
-                for v in range(2):
-                    bit = bit_of(k3 + u, ko + v, bits)
-                    marked |= (table[bit >> np.uint64(6)] >> (bit & low6)) & one == one
-            if marked:
-                if passed == size:
-                    size *= 2
-                    more = np.empty((size, 2), dtype=np.int64)
-                    more[:passed] = kept
-                    kept = more
-                    wider = np.empty(size, dtype=np.int64)
-                    wider[:passed] = cells
-                    cells = wider
-                kept[passed, 0], kept[passed, 1] = i, j
-                cells[passed] = k3
-                passed += 1
-            j += 1
-    order = np.argsort(cells[:passed])
-    cells = cells[:passed][order]
-    kept = kept[:passed][order]
+    table = np.zeros(1 << (bits - 6), dtype=np.uint64)
+    mark_pairs(table, bits, c, d, c_starts, minus, other, lows, highs)
+    kept, cells, other_cells = pairs_on_marks(table, bits, a, b, a_starts, plus, other, lows, highs)
     # A second table holds the cells of those, so that few pairs of C and D have to be looked up among them.
     table[:] = np.uint64(0)
-    for p in range(passed):
-        i, j = kept[p]
-        k3 = cell_of(lows[3] - a[i, 3] - b[j, 3], 0.0, w3)
-        ko = cell_of(lows[other] - a[i, other] - b[j, other], 0.0, wo)
+    for p in range(cells.shape[0]):
         for u in range(2):
             for v in range(2):
-                bit = bit_of(k3 + u, ko + v, bits)
-                table[bit >> np.uint64(6)] |= one << (bit & low6)
+                mark(table, bits, cells[p] + u, other_cells[p] + v)
+    w3, wo = highs[3] - lows[3], highs[other] - lows[other]
     for i in range(c.shape[0]):
         j = c_starts[i]
         while j < d.shape[0] and c[i, minus] + d[j, minus] <= highs[minus]:
             k3 = cell_of(d[j, 3] + c[i, 3], 0.0, w3)
-            bit = bit_of(k3, cell_of(c[i, other] + d[j, other], 0.0, wo), bits)
-            if (table[bit >> np.uint64(6)] >> (bit & low6)) & one == one:
+            if is_marked(table, bits, k3, cell_of(c[i, other] + d[j, other], 0.0, wo)):
                 p = int(np.searchsorted(cells, k3 - 1))
-                while p < passed and cells[p] <= k3:
-                    fits = True
-                    for k in range(columns):
-                        total = a[kept[p, 0], k] + b[kept[p, 1], k] + c[i, k] + d[j, k]
-                        if total < lows[k] or total > highs[k]:
-                            fits = False
-                            break
-                    if fits:
+                while p < cells.shape[0] and cells[p] <= k3:
+                    if within(a, b, c, d, kept[p, 0], kept[p, 1], i, j, lows, highs):
                         if count < room:
                             found[count, 0], found[count, 1] = kept[p, 0], kept[p, 1]
                             found[count, 2], found[count, 3] = i, j
