@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import save_file
 
 import prunegap
@@ -83,6 +84,21 @@ def test_data_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert f"{MODEL}: {words}, 1 repeat; cpu, batch 8, 1 thread" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("source", ["a file", "a function"])
+def test_the_data_follow_the_model(source: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Single-precision data reach a model in half precision as such, else its first layer would refuse them."""
+    np.savez(tmp_path / "x.npz", x=np.random.default_rng(0).normal(size=(40, 12)).astype(np.float32))
+    data = str(tmp_path / "x.npz") if source == "a file" else "trained.compare.small:unlabelled"
+    asked = ["--granularity", "weight,neuron", "--budgets", "0.5", "--repeats", "1", "--threads", "1"]
+    where = ["--precision", "bfloat16", "--device", "cpu", "--out", str(tmp_path / "o"), "--json"]
+    line = ["compare", MODEL, "--data", data, *asked, *where]
+    assert run(line) == 0
+    points = json.loads(capsys.readouterr().out)["points"]
+    assert [p["status"] for p in points] == ["done", "done"]
+    saved = prunegap.load(tmp_path / "o" / points[1]["file"])
+    assert {p.dtype for p in saved.parameters()} == {torch.bfloat16}
+
+
 BAD = [
     (["nothing", "--data", "x.npz"], "module:name"),
     ([MODEL, "--data", "missing.npz"], "cannot be read"),
@@ -92,6 +108,9 @@ BAD = [
     ([MODEL, "--data", "trained.compare.small:data", "--budgets", "2"], "must lie between"),
     ([MODEL, "--data", "trained.compare.small:data", "--granularity", "row"], "granularity 'row'"),
     ([MODEL, "--data", "trained.compare.small:data", "--measure", "beauty"], "must be one of agreement, fidelity"),
+    ([MODEL, "--data", "trained.compare.small:data", "--precision", "int8"], "must be one of float32, float16"),
+    ([MODEL, "--data", "trained.compare.small:data", "--device", "tpu"], "device 'tpu'"),
+    ([MODEL, "--data", "trained.compare.small:data", "--device", "cpu", "--cuda-graphs"], "data on a GPU"),
 ]
 
 

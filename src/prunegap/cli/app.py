@@ -218,6 +218,21 @@ def compare(
         int | None, typer.Option(help="Threads that run the model.", show_default="torch's own")
     ] = None,
     batch: Annotated[int, typer.Option(help="Rows of a batch of the data file, timed as one call.")] = 64,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            help="cpu, cuda or cuda:INDEX: where the model runs.", show_default="where the factory leaves it"
+        ),
+    ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            help="float32, float16 or bfloat16, of the model and its data.", show_default="as the factory makes it"
+        ),
+    ] = None,
+    cuda_graphs: Annotated[
+        bool, typer.Option("--cuda-graphs", help="On a GPU, time every model, the dense one too, as a CUDA graph.")
+    ] = False,
     finetune_steps: Annotated[int, typer.Option(help="Steps of fine-tuning, the same for every point.")] = 0,
     out: Annotated[Path, typer.Option(help="Directory of the comparison; an existing one goes on.")] = Path(
         "prunegap-compare"
@@ -233,5 +248,5 @@ def compare(
     """
     from prunegap.cli.compare import Asked, Manner, run
 
-    asked = Asked(model, data, budgets, granularity, batch, measure)
-    run(asked, Manner(repeats, seed, threads, finetune_steps, budget_of), out, dry_run, json)
+    asked = Asked(model, data, budgets, granularity, batch, measure, device, precision)
+    run(asked, Manner(repeats, seed, threads, finetune_steps, budget_of, cuda_graphs), out, dry_run, json)

@@ -34,6 +34,8 @@ class Asked:
     granularity: str
     batch: int
     measure: str | None
+    device: str | None = None
+    precision: str | None = None
 
     def granularities(self) -> list[Granularity]:
         """Return the granularities; raises BadInputError for an unknown one."""
@@ -60,6 +62,7 @@ class Manner:
     threads: int | None = None
     finetune_steps: int = 0
     budget_of: str = "weights"
+    cuda_graphs: bool = False
 
     def options(self, asked: Asked, measure: str) -> Options:
         """Return the options of the comparison."""
@@ -69,7 +72,7 @@ class Manner:
             Options.repeats if self.repeats is None else self.repeats,
             seed=self.seed, threads=self.threads, finetune_steps=self.finetune_steps, model_name=asked.model,
             measure=measure, command=" ".join(["prunegap", *map(shlex.quote, sys.argv[1:])]),
-            budget_of=self.budget_of,
+            budget_of=self.budget_of, cuda_graphs=self.cuda_graphs,
         )  # fmt: skip
 
 
@@ -77,10 +80,12 @@ def run(asked: Asked, manner: Manner, out: Path, dry_run: bool, as_json: bool) -
     """Compare (or only plan), write the page and print."""
     _need_torch()
     granularities, budgets = asked.granularities(), asked.fractions()
-    from prunegap.trained.compare.given import load_data, load_model
+    from prunegap.nn.device import find_device
+    from prunegap.trained.compare.given import Place, load_data, load_model
 
-    model = load_model(asked.model)
-    data = load_data(asked.data, asked.batch)
+    place = Place.named(None if asked.device is None else find_device(asked.device), asked.precision)
+    model = place.of_model(load_model(asked.model))
+    data = load_data(asked.data, asked.batch, place.beside(model))
     options = manner.options(asked, _measure(asked, data))
     evaluate = data.evaluate if asked.measure in (None, data.measure) else None
     if dry_run:

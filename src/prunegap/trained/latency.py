@@ -24,6 +24,7 @@ from torch.utils import _pytree
 
 from prunegap.model.errors import BadInputError
 from prunegap.trained.calibrate import Batch, batch_of, run
+from prunegap.trained.timed_call import timed_call
 from prunegap.trained.timing import Span, calls_per_turn, timed_turn
 
 Turn = Callable[[], float]
@@ -55,11 +56,13 @@ def measure_latency(
     threads: int | None = None,
     turns: int = 31,
     warm_up: float = 0.3,
+    graphs: bool = False,
 ) -> dict[str, Latency]:
     """Return the latency of every model on the same inputs, evaluation mode, no gradients.
 
     `threads` (default: torch's own number) holds for every process; `warm_up` is seconds a model. On CUDA each call
-    is followed by a synchronisation. Raises BadInputError where `baseline` is not one of the models, or one fails.
+    is followed by a synchronisation; with `graphs` it is a replayed CUDA graph. Raises BadInputError where
+    `baseline` is not one of the models, or one fails.
     """
     if baseline not in models:
         raise BadInputError(f"baseline {baseline!r}", f"must be one of {', '.join(models)}", "name a measured model")
@@ -68,12 +71,12 @@ def measure_latency(
     threads = threads or torch.get_num_threads()
     with ExitStack() as stack:
         workers = {name: stack.enter_context(_Worker(threads)) for name in models}
-        ready = [worker.load(models[name], inputs, warm_up) for name, worker in workers.items()]
+        ready = [worker.load(models[name], inputs, warm_up, graphs) for name, worker in workers.items()]
         isolated = all(ready)
         if isolated:
             seconds = _in_turns({name: worker.turn for name, worker in workers.items()}, turns)
     if not isolated:
-        seconds = _in_turns(_turns_here(models, inputs, threads, warm_up), turns)
+        seconds = _in_turns(_turns_here(models, inputs, threads, warm_up, graphs), turns)
     return {
         name: _latency(taken, seconds[baseline], inputs, threads, turns, isolated) for name, taken in seconds.items()
     }
@@ -101,9 +104,16 @@ class Stopwatch:
     """
 
     def __init__(
-        self, baseline: nn.Module, inputs: Batch, threads: int | None = None, turns: int = 31, warm_up: float = 0.1
+        self,
+        baseline: nn.Module,
+        inputs: Batch,
+        threads: int | None = None,
+        turns: int = 31,
+        warm_up: float = 0.1,
+        graphs: bool = False,
     ) -> None:
-        self.baseline, self.inputs, self.turns, self.warm_up = baseline, inputs, turns, warm_up
+        self.baseline, self.inputs, self.turns = baseline, inputs, turns
+        self.warm_up, self.graphs = warm_up, graphs
         self.threads = threads or torch.get_num_threads()
         self._stack = ExitStack()
         self._first: _Worker | None = None
@@ -132,13 +142,14 @@ class Stopwatch:
         if self._second is None or not self._second.is_alive:
             self._second = self._stack.enter_context(_Worker(self.threads))
         if self._ready is None:
-            self._ready = self._first.load(self.baseline, self.inputs, self.warm_up)
-        isolated = self._ready and self._second.load(model, self.inputs, self.warm_up)
+            self._ready = self._first.load(self.baseline, self.inputs, self.warm_up, self.graphs)
+        isolated = self._ready and self._second.load(model, self.inputs, self.warm_up, self.graphs)
         if isolated:
             self._first.turn()  # it was idle: its caches are cold
             turn_of = {"dense": self._first.turn, "model": self._second.turn}
         else:
-            turn_of = _turns_here({"dense": self.baseline, "model": model}, self.inputs, self.threads, self.warm_up)
+            both = {"dense": self.baseline, "model": model}
+            turn_of = _turns_here(both, self.inputs, self.threads, self.warm_up, self.graphs)
         seconds: dict[str, list[float]] = {"dense": [], "model": []}
         while True:
             for name, taken in _in_turns(turn_of, self.turns).items():
@@ -167,22 +178,22 @@ def _in_turns(turn_of: Mapping[str, Turn], turns: int) -> dict[str, list[float]]
     return seconds
 
 
-def _turns_here(models: Mapping[str, nn.Module], inputs: Batch, threads: int, warm_up: float) -> dict[str, Turn]:
+def _turns_here(
+    models: Mapping[str, nn.Module], inputs: Batch, threads: int, warm_up: float, graphs: bool
+) -> dict[str, Turn]:
     torch.set_num_threads(threads)
-    return {name: prepared(model, inputs, warm_up) for name, model in models.items()}
+    return {name: prepared(model, inputs, warm_up, graphs) for name, model in models.items()}
 
 
-def prepared(model: nn.Module, inputs: Batch, warm_up: float) -> Turn:
+def prepared(model: nn.Module, inputs: Batch, warm_up: float, graphs: bool = False) -> Turn:
     """Return, once the model is warm, a function that runs one turn and returns the seconds of one call."""
     model.eval()
-    wait = torch.cuda.synchronize if any(x.is_cuda for x in tensors_of(inputs)) else None
 
-    def call() -> None:
+    def forward() -> object:
         with torch.inference_mode():
-            run(model, inputs)
-        if wait is not None:
-            wait()
+            return run(model, inputs)
 
+    call = timed_call(forward, tensors_of(inputs), graphs)
     count = calls_per_turn(call, warm_up)
     return lambda: timed_turn(call, count)
 
@@ -212,10 +223,10 @@ class _Worker:
         """Whether the process still answers."""
         return self._process.poll() is None
 
-    def load(self, model: nn.Module, inputs: Batch, warm_up: float) -> bool:
+    def load(self, model: nn.Module, inputs: Batch, warm_up: float, graphs: bool) -> bool:
         """Return whether the process could make the model; raises BadInputError if the model itself fails."""
         try:
-            whole = pickle.dumps((model, inputs, warm_up))
+            whole = pickle.dumps((model, inputs, warm_up, graphs))
         except Exception:  # what cannot be sent is timed here instead
             return False
         answer, problem = self._ask(whole)

@@ -39,11 +39,11 @@ def main() -> None:
 
 def _loaded(message: bytes) -> tuple[Turn | None, Answer]:
     try:
-        model, inputs, warm_up = pickle.loads(message)
+        model, inputs, warm_up, graphs = pickle.loads(message)
     except Exception as error:
         return None, ("unknown", str(error))
     try:
-        return prepared(model, inputs, warm_up), ("ready", None)
+        return prepared(model, inputs, warm_up, graphs), ("ready", None)
     except Exception as error:
         return None, ("failed", f"{type(error).__name__}: {error}")
 

@@ -35,6 +35,11 @@ def data() -> tuple[list[Tensor], object]:
     return batches(), accuracy(x, mlp()(x).argmax(dim=1))
 
 
+def unlabelled() -> tuple[list[Tensor], None]:
+    """Return calibration without a measure."""
+    return batches(), None
+
+
 def failing_data() -> tuple[list[Tensor], object]:
     """Return an evaluate that fails on every pruned model of fewer than half the weights."""
 

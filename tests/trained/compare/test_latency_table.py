@@ -49,7 +49,9 @@ def test_times_never_fall_where_more_is_kept() -> None:
 def test_at_measured_places_the_table_says_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock that tells the number of a layer's weights: the table gives it back, at corners and between."""
     monkeypatch.setattr(
-        latency_table, "_seconds", lambda forms, given: float(forms[""].weight.numel() if "" in forms else 4800)
+        latency_table,
+        "_seconds",
+        lambda forms, given, graphs: float(forms[""].weight.numel() if "" in forms else 4800),
     )
     layer = nn.Linear(80, 60)
     price = LatencyTable(nn.Sequential(layer), torch.randn(2, 80), ["0"]).of_widths()
@@ -62,7 +64,7 @@ def test_budgets_of_latency_are_kept_by_the_table_or_out_of_reach(monkeypatch: p
     """By this clock zeros buy nothing and widths what they cost: no plan for the first, one for the second."""
     clock = {"dense": 100.0, "csr": 100.0, "bsr": 100.0}
 
-    def seconds(forms: dict[str, nn.Module], given: torch.Tensor) -> float:
+    def seconds(forms: dict[str, nn.Module], given: torch.Tensor, graphs: bool) -> float:
         known = [clock[kind] for kind in forms if kind in clock]
         return min(known) if known else 1e-3 * forms[""].weight.numel()  # type: ignore[union-attr, operator, return-value]
 

@@ -220,7 +220,7 @@ def test_one_failed_budget_loses_no_other(tmp_path: Path) -> None:
 def test_sparse_models_come_back_sparse(tmp_path: Path) -> None:
     from prunegap.trained.compare.model_file import save_model
     from prunegap.trained.execute.choose import _replaced
-    from prunegap.trained.execute.sparse_layers import sparse_forms
+    from prunegap.trained.execute.forms import sparse_forms
     from prunegap.trained.structure import trace
 
     for model, shape in ((mlp(), (12,)), (cnn(), (3, 8, 8))):

@@ -150,3 +150,15 @@ def test_a_hopeless_form_is_called_twice_and_given_up(monkeypatch: pytest.Monkey
     monkeypatch.setattr(choose, "timed_in_turns", None)
     (choice,) = fastest(thin(nn.Linear(30, 30), 0.1), (torch.randn(2, 30),)).choices
     assert (choice.kind, choice.reason) == (DENSE, "csr is 0.25 times as fast as dense")
+
+
+def test_a_form_that_a_library_refuses_is_left_out_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    by_the_clock(monkeypatch, {DENSE: 1.0, "csr": 0.5, "sparse": 0.5})
+
+    class Refused(nn.Module):
+        def forward(self, inputs: Tensor) -> Tensor:
+            raise RuntimeError("no kernel for this shape\nand more")
+
+    monkeypatch.setattr(choose, "sparse_forms", lambda layer: {"bsr": Refused()})
+    (choice,) = fastest(thin(nn.Linear(30, 30), 0.1), (torch.randn(2, 30),)).choices
+    assert (choice.kind, choice.reason) == (DENSE, "its bsr form cannot be run (no kernel for this shape)")

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from prunegap.trained.execute.sparse_layers import SparseConv2d, SparseLinear, sparse_forms
+from prunegap.trained.execute.sparse_layers import SparseConv2d, SparseLinear, matrix_forms
 
 
 def thinned(layer: nn.Module, keep_fraction: float, seed: int = 0, block: int = 1) -> nn.Module:
@@ -97,4 +97,4 @@ def test_the_layer_stores_only_what_is_kept() -> None:
     ids=["blocks", "spread", "odd", "groups", "same", "reflect", "half", "relu"],
 )
 def test_forms_exist_only_where_they_compute_the_same(layer: nn.Module, forms: set[str]) -> None:
-    assert set(sparse_forms(layer)) == forms
+    assert set(matrix_forms(layer)) == forms

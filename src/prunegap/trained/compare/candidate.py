@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from prunegap.trained.calibrate import Batch
+from prunegap.trained.compare.options import Options
 from prunegap.trained.compare.point import LayerOutcome
 from prunegap.trained.execute.choose import DENSE, fastest, multiply_adds
 from prunegap.trained.layer import layers
@@ -59,13 +60,14 @@ def sparse_candidate(
     masks: Mapping[str, Tensor],
     errors: Mapping[str, float],
     inputs: Batch,
-    turns: int,
+    options: Options,
 ) -> Candidate:
     """Return the candidate of a model whose weights were removed one by one, in groups or in blocks.
 
     `names` are the prunable layers, all of which count.
     """
-    execution = fastest(masked, inputs, turns, judged=False)  # the comparison judges, in its own processes
+    # The comparison judges, in its own processes.
+    execution = fastest(masked, inputs, options.turns, judged=False, graphs=options.cuda_graphs)
     found = layers(masked)
     kept = {name: found[name].weight.numel() if name not in masks else int(masks[name].sum()) for name in names}
     chosen = {choice.layer: choice for choice in execution.choices}

@@ -2,7 +2,8 @@
 
 `module:factory` is imported with the working directory first on the path and called without arguments. Data is either
 a file of arrays (`.npz` or `.safetensors`: `x`, and optionally labels `y`) or `module:function`, which returns
-(calibration, evaluate) as `prunegap.compare` takes them. No pickle is ever read.
+(calibration, evaluate) as `prunegap.compare` takes them. No pickle is ever read. Calibration is moved to where the
+model is; an `evaluate` of the user's own has to do that itself.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils import _pytree
 
 from prunegap.model.errors import BadInputError
 from prunegap.trained.compare.measure import Evaluate, accuracy
@@ -36,6 +38,44 @@ class Data:
     measure: str
 
 
+PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a model and its data are, and in which precision; None leaves either as it is."""
+
+    device: torch.device | None = None
+    precision: torch.dtype | None = None
+
+    @classmethod
+    def named(cls, device: torch.device | None, precision: str | None) -> Place:
+        """Return the place of a precision given by name; raises BadInputError for an unknown one."""
+        if precision is not None and precision not in PRECISIONS:
+            known = ", ".join(PRECISIONS)
+            raise BadInputError(f"precision {precision!r}", f"must be one of {known}", "use --precision float32")
+        return cls(device, None if precision is None else PRECISIONS[precision])
+
+    def of_model(self, model: nn.Module) -> nn.Module:
+        """Return the model there."""
+        return model.to(device=self.device, dtype=self.precision)
+
+    def beside(self, model: nn.Module) -> Place:
+        """Return the place of what this model is given."""
+        first = next(iter((*model.parameters(), *model.buffers())), None)
+        return self if first is None else Place(first.device, self.precision)
+
+    def of_data(self, value: Any) -> Any:
+        """Return the value with its tensors there."""
+
+        def moved(leaf: object) -> object:
+            if not isinstance(leaf, Tensor):
+                return leaf
+            return leaf.to(device=self.device, dtype=self.precision if leaf.is_floating_point() else None)
+
+        return _pytree.tree_map(moved, value)
+
+
 def load_model(name: str) -> nn.Module:
     """Return what the factory `module:factory` makes; raises BadInputError where it is no nn.Module."""
     model = _call(name, "model")
@@ -44,15 +84,17 @@ def load_model(name: str) -> nn.Module:
     return model
 
 
-def load_data(name: str, batch: int = BATCH) -> Data:
-    """Return the data of a file or of `module:function`; raises BadInputError for anything else."""
+def load_data(name: str, batch: int = BATCH, place: Place | None = None) -> Data:
+    """Return the data of a file or of `module:function`, at `place`; raises BadInputError for anything else."""
+    place = place or Place()
     if Path(name).suffix in (".npz", ".safetensors"):
-        return _from_arrays(Path(name), batch)
+        return _from_arrays(Path(name), batch, place)
     found = _call(name, "data")
     if not isinstance(found, tuple) or len(found) != 2 or not (found[1] is None or callable(found[1])):
         raise BadInputError(f"data {name!r}", "returned no pair", "return (calibration batches, evaluate or None)")
     calibration, evaluate = found
     batches = list(torch.split(calibration, batch) if isinstance(calibration, Tensor) else calibration)
+    batches = place.of_data(batches)
     return Data(batches, evaluate, "" if evaluate is None else getattr(evaluate, "__name__", "evaluate"))
 
 
@@ -73,7 +115,7 @@ def _call(name: str, option: str) -> Any:
         sys.path.remove(os.getcwd())
 
 
-def _from_arrays(path: Path, batch: int) -> Data:
+def _from_arrays(path: Path, batch: int, place: Place) -> Data:
     arrays = _arrays(path)
     if "x" not in arrays:
         raise BadInputError(f"data {path}", f"holds {', '.join(arrays) or 'nothing'}", "store the inputs as x")
@@ -82,9 +124,10 @@ def _from_arrays(path: Path, batch: int) -> Data:
         raise BadInputError(f"data {path}", f"x has shape {tuple(inputs.shape)}", "store x as (samples, ...)")
     if inputs.dtype == torch.float64:
         inputs = inputs.float()
+    inputs = place.of_data(inputs)
     if "y" not in arrays:
         return Data(list(torch.split(inputs, batch)), None, "")
-    labels = torch.from_numpy(np.ascontiguousarray(arrays["y"])).long()
+    labels = place.of_data(torch.from_numpy(np.ascontiguousarray(arrays["y"])).long())
     if labels.shape != inputs.shape[:1]:
         raise BadInputError(f"data {path}", f"y has shape {tuple(labels.shape)}", "store one label a sample as y")
     held = max(1, round(HELD_OUT * inputs.shape[0]))

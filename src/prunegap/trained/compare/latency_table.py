@@ -22,9 +22,10 @@ from prunegap.model.granularity import Granularity
 from prunegap.trained.calibrate import Batch
 from prunegap.trained.compare.plan import most_kept
 from prunegap.trained.execute.choose import layer_inputs
-from prunegap.trained.execute.sparse_layers import sparse_forms
+from prunegap.trained.execute.forms import sparse_forms
 from prunegap.trained.layer import Layer, layers, weight_matrix
 from prunegap.trained.solve.support import kept_units, top_mask
+from prunegap.trained.timed_call import timed_call
 from prunegap.trained.timing import timed_in_turns
 
 KEEPS = (1.0, 0.5, 0.3, 0.2, 0.1, 0.05, 0.01)
@@ -40,6 +41,7 @@ class LatencyTable:
     model: nn.Module
     inputs: Batch
     names: Sequence[str]
+    graphs: bool = False
     _seen: dict[str, Tensor] = field(default_factory=dict)
     _known: dict[tuple[Any, ...], Times] = field(default_factory=dict)
 
@@ -62,18 +64,18 @@ class LatencyTable:
 
         return seconds
 
-    def _times(self, name: str, kind: str, timed: Callable[[Layer, Tensor | None], Times]) -> Times:
+    def _times(self, name: str, kind: str, timed: Callable[[Layer, Tensor | None, bool], Times]) -> Times:
         layer, given = layers(self.model)[name], self._seen.get(name)
         key = (kind, str(layer), None if given is None else tuple(given.shape))
         if key not in self._known:
             with torch.no_grad():
-                self._known[key] = timed(layer, given)
+                self._known[key] = timed(layer, given, self.graphs)
         return self._known[key]
 
 
-def _sparse(granularity: Granularity, layer: Layer, given: Tensor | None) -> Times:
+def _sparse(granularity: Granularity, layer: Layer, given: Tensor | None, graphs: bool) -> Times:
     """Return the least seconds of any form at each of KEEPS, the greatest weights kept."""
-    least = [_seconds({"dense": layer}, given)]
+    least = [_seconds({"dense": layer}, given, graphs)]
     for keep in KEEPS[1:]:
         if keep > most_kept(granularity):
             least.append(least[-1])
@@ -82,17 +84,19 @@ def _sparse(granularity: Granularity, layer: Layer, given: Tensor | None) -> Tim
         masks = [top_mask(m**2, granularity, kept_units(m.shape, granularity, keep)) for m in weight_matrix(layer)]
         pruned.weight *= torch.from_numpy(np.array(masks)).reshape(layer.weight.shape).to(layer.weight.device)
         forms = sparse_forms(pruned)
-        least.append(_seconds(forms, given) if forms else least[0])
+        least.append(_seconds(forms, given, graphs) if forms else least[0])
     return np.minimum.accumulate(least)
 
 
-def _narrow(layer: Layer, given: Tensor | None) -> Times:
+def _narrow(layer: Layer, given: Tensor | None, graphs: bool) -> Times:
     """Return the seconds (outputs, inputs) of the layer with each of WIDTHS of its outputs and inputs."""
-    whole = _seconds({"dense": layer}, given)
+    whole = _seconds({"dense": layer}, given, graphs)
     if given is None or (not isinstance(layer, nn.Linear) and layer.groups > 1):
         # What narrows a grouped convolution narrows both its sides at once.
         return np.outer(whole * np.array(WIDTHS), np.ones(len(WIDTHS)))
-    times = [[_seconds({"": smaller}, part) for smaller, part in _row(layer, given, width)] for width in WIDTHS]
+    times = [
+        [_seconds({"": smaller}, part, graphs) for smaller, part in _row(layer, given, width)] for width in WIDTHS
+    ]
     times[0][0] = min(whole, times[0][0])
     return np.minimum.accumulate(np.minimum.accumulate(times, axis=0), axis=1)
 
@@ -112,15 +116,9 @@ def _row(layer: Layer, given: Tensor, width: float) -> list[tuple[Layer, Tensor]
     return made
 
 
-def _seconds(forms: dict[str, Any], given: Tensor | None) -> float:
+def _seconds(forms: dict[str, Any], given: Tensor | None, graphs: bool) -> float:
     if given is None:  # its forward is never called; it costs what it costs, whatever is removed
         return 0.0
-    wait = torch.cuda.synchronize if given.is_cuda else None
-
-    def call(form: nn.Module) -> None:
-        form(given)
-        if wait is not None:
-            wait()
-
-    times = timed_in_turns({kind: partial(call, form) for kind, form in forms.items()}, TURNS)
+    calls = {kind: timed_call(partial(form, given), [given], graphs) for kind, form in forms.items()}
+    times = timed_in_turns(calls, TURNS)
     return min(min(seconds) for seconds in times.values())

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from prunegap.model.errors import BadInputError
+from prunegap.trained.execute.semi_structured import SemiStructuredLinear, SemiStructuredWeight
 from prunegap.trained.execute.sparse_layers import SparseConv2d, SparseLinear
 from prunegap.trained.structure import ShrunkModule, Structure, file
 from prunegap.trained.structure.shrink import cut
@@ -27,7 +28,10 @@ from prunegap.whole_file import write_whole
 
 SPARSE_KEY = "prunegap-sparse"
 STATE_KEY = "prunegap-state"
-_PARTS = ("crow", "col", "values")
+_PARTS, _PACKED_PARTS = ("crow", "col", "values"), ("values", "places")
+_PACKED = "2:4"
+"""Stands where a sparse matrix has the side of its blocks."""
+_Layout = int | str
 _OPERATIONS = ("aten::linear", "aten::conv2d")
 
 
@@ -41,11 +45,12 @@ def save_model(path: Path, run: nn.Module, masked: nn.Module, structure: Structu
         write_whole(path, safetensors.torch.save(tensors, {STATE_KEY: type(masked).__name__}))
         return
     tensors, header = file.contents(cut(masked, structure, {}).eval())
-    told: dict[str, tuple[int, list[int]]] = {}
+    told: dict[str, tuple[_Layout, list[int]]] = {}
     for name, layer in run.named_modules():
-        if isinstance(layer, (SparseLinear, SparseConv2d)) and f"{name}.weight" in tensors:
-            told[name] = (layer.weight.block, list(tensors.pop(f"{name}.weight").shape))
-            parts = {part: getattr(layer.weight, part).cpu().contiguous() for part in _PARTS}
+        if isinstance(layer, (SparseLinear, SparseConv2d, SemiStructuredLinear)) and f"{name}.weight" in tensors:
+            layout = _PACKED if isinstance(layer, SemiStructuredLinear) else layer.weight.block
+            told[name] = (layout, list(tensors.pop(f"{name}.weight").shape))
+            parts = {part: getattr(layer.weight, part).cpu().contiguous() for part in _parts(layout)}
             tensors |= {f"{name}.weight.{part}": value for part, value in parts.items()}
     write_whole(path, safetensors.torch.save(tensors, {file.KEY: header, SPARSE_KEY: json.dumps(told)}))
 
@@ -68,40 +73,47 @@ def load(path: str | Path) -> nn.Module:
         raise BadInputError(str(path), rule, "load_state_dict(safetensors.torch.load_file(path)) into your own model")
     try:
         layers = json.loads(told.get(SPARSE_KEY, "{}"))
-        for name, (block, shape) in layers.items():
-            tensors[f"{name}.weight"] = nn.Parameter(_dense(tensors, name, block, shape), False)
+        for name, (layout, shape) in layers.items():
+            tensors[f"{name}.weight"] = nn.Parameter(_dense(tensors, name, layout, shape), False)
         module = file.module_of(tensors, told.get(file.KEY), path)
-        return _sparse(module, {name: block for name, (block, _) in layers.items()}) if layers else module
+        return _sparse(module, {name: layout for name, (layout, _) in layers.items()}) if layers else module
     except BadInputError:
         raise
     except Exception as error:
         raise BadInputError(str(path), f"is damaged ({error!r})", "save it again") from None
 
 
-def _dense(tensors: dict[str, Tensor], name: str, block: int, shape: list[int]) -> Tensor:
-    crow, col, values = (tensors.pop(f"{name}.weight.{part}") for part in _PARTS)
-    make = torch.sparse_csr_tensor if block == 1 else torch.sparse_bsr_tensor
+def _parts(layout: _Layout) -> tuple[str, ...]:
+    return _PACKED_PARTS if layout == _PACKED else _PARTS
+
+
+def _dense(tensors: dict[str, Tensor], name: str, layout: _Layout, shape: list[int]) -> Tensor:
+    parts = [tensors.pop(f"{name}.weight.{part}") for part in _parts(layout)]
+    if layout == _PACKED:
+        return SemiStructuredWeight.of(*parts).dense()
+    crow, col, values = parts
+    make = torch.sparse_csr_tensor if layout == 1 else torch.sparse_bsr_tensor
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # "beta state", once a process
         matrix = make(crow, col, values, (shape[0], math.prod(shape[1:])), check_invariants=True)
         return matrix.to_dense().reshape(shape)
 
 
-def _sparse(module: ShrunkModule, blocks: Mapping[str, int]) -> fx.GraphModule:
+def _sparse(module: ShrunkModule, layouts: Mapping[str, _Layout]) -> fx.GraphModule:
     """Return the module with the named layers' operations replaced by sparse layers."""
     graph = module.graph
     state: dict[str, Any] = dict(module.named_parameters()) | dict(module.named_buffers())
     for node in list(graph.nodes):
         name = _layer_of(node)
-        if name not in blocks:
+        if name not in layouts:
             continue
-        state[name] = _layer(node, state, blocks[name])
+        state[name] = _layer(node, state, layouts[name])
         with graph.inserting_before(node):
             new = graph.call_module(name, (node.args[0],))
         node.replace_all_uses_with(new)
         graph.erase_node(node)
     graph.eliminate_dead_code(lambda n: n.op in ("placeholder", "output") or n.is_impure())
-    for name in blocks:
+    for name in layouts:
         state.pop(f"{name}.weight"), state.pop(f"{name}.bias", None)
     return fx.GraphModule(state, graph).eval()
 
@@ -115,18 +127,20 @@ def _layer_of(node: fx.Node) -> str:
     return str(weight.target).removesuffix(".weight") if weight.op == "get_attr" else ""
 
 
-def _layer(node: fx.Node, state: Mapping[str, Tensor], block: int) -> SparseLinear | SparseConv2d:
+def _layer(node: fx.Node, state: Mapping[str, Tensor], layout: _Layout) -> nn.Module:
     names = [a.name for a in node.target._schema.arguments]  # type: ignore[union-attr]
     given = dict(zip(names, node.args, strict=False)) | node.kwargs
     weight, bias = (None if given.get(k) is None else state[given[k].target] for k in ("weight", "bias"))
     assert weight is not None
     if weight.ndim == 2:
         linear = nn.Linear(weight.shape[1], weight.shape[0], bias is not None, dtype=weight.dtype)
-        return SparseLinear(_filled(linear, weight, bias), block)
+        linear = _filled(linear, weight, bias)
+        return SparseLinear(linear, layout) if isinstance(layout, int) else SemiStructuredLinear(linear)
     sizes: dict[str, Any] = {key: tuple(given[key]) for key in ("stride", "padding", "dilation") if key in given}
     sizes |= {"bias": bias is not None, "dtype": weight.dtype}
     conv = nn.Conv2d(weight.shape[1], weight.shape[0], (weight.shape[2], weight.shape[3]), **sizes)
-    return SparseConv2d(_filled(conv, weight, bias), block)
+    assert isinstance(layout, int)
+    return SparseConv2d(_filled(conv, weight, bias), layout)
 
 
 def _filled(layer: Any, weight: Tensor, bias: Tensor | None) -> Any:

@@ -26,6 +26,7 @@ class Options:
 
     `repeats` calibration samples a point, whose quality spreads; `turns` of timing; `threads` (None: torch's own);
     `budget_of`: what budgets are fractions of, the prunable layers' "weights" or their measured "latency";
+    `cuda_graphs`: on a GPU every model, the dense one too, is timed as a CUDA graph;
     `stages` bounds the calibration passes of a point (None: one a layer); `finetune_steps` after pruning, the same
     for every point; `solvers` by kind, "weight" and "neuron"; `measure` names the quality; without an evaluate it is
     "agreement" or "fidelity" and chooses what is measured. `model_name` and `command` are only told.
@@ -42,6 +43,7 @@ class Options:
     measure: str = ""
     command: str = ""
     budget_of: str = "weights"
+    cuda_graphs: bool = False
 
     def __post_init__(self) -> None:
         for name in ("repeats", "turns", "threads", "stages"):

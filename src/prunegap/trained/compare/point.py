@@ -110,6 +110,8 @@ class Setting:
     platform: str = field(default_factory=platform.platform)
     budget_of: str = "weights"
     """What budgets are fractions of: the prunable layers' weights, or their measured latency."""
+    cuda_graphs: bool = False
+    """Whether latencies are those of replayed CUDA graphs."""
 
     def difference(self, other: Setting) -> str:
         """Return the first thing in which two settings differ so that their points cannot stand together."""

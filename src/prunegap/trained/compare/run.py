@@ -122,6 +122,8 @@ class Run:
             else:
                 self.measure += " (on the calibration batch itself)"
         self.inputs = batches[0] if inputs is None else inputs
+        if options.cuda_graphs and not device_of(tensors_of(self.inputs)).startswith("cuda"):
+            raise BadInputError("cuda graphs", "need a model and data on a GPU", "use --device cuda, or leave it out")
         self.threads = options.threads or torch.get_num_threads()
         self.plans: dict[str, WeightPlan | UnitPlan] = {}
         self.untraced = ""
@@ -150,7 +152,7 @@ class Run:
         """The measured latencies of the layers, for budgets of latency."""
         if self.options.budget_of == "weights":
             return None
-        return LatencyTable(self.model, self.inputs, self.calibration.order)
+        return LatencyTable(self.model, self.inputs, self.calibration.order, self.options.cuda_graphs)
 
     @cached_property
     def evaluate(self) -> Evaluate:
@@ -177,8 +179,9 @@ class Run:
         if found is not None and not left:
             return named(found, self.options.command)
         self._watch, self._done, self._asked = watch, len(asked) - len(left), len(asked)
-        with Stopwatch(self.model, self.inputs, self.threads, self.options.turns) as stopwatch, threads(self.threads):
-            self.stopwatch = stopwatch
+        turns, graphs = self.options.turns, self.options.cuda_graphs
+        self.stopwatch = Stopwatch(self.model, self.inputs, self.threads, turns, graphs=graphs)
+        with self.stopwatch, threads(self.threads):
             self._tell("the dense model")
             # Tracing and the dense moments are due anyway; meanwhile the stopwatch's processes load torch.
             not_shrunk, _ = self._not_shrunk(), self.moments
@@ -209,7 +212,7 @@ class Run:
             options.repeats, options.seed, dict(options.solvers), options.finetune_steps, True,
             weights_of(self.model, self.calibration.order), sum(p.numel() for p in self.model.parameters()),
             fingerprint(self.model, [*self.calibration.batches, self.inputs]), options.command, versions(),
-            budget_of=options.budget_of,
+            budget_of=options.budget_of, cuda_graphs=options.cuda_graphs,
         )  # fmt: skip
 
     def _dense(self) -> Point:
@@ -373,7 +376,7 @@ class Run:
         if isinstance(granularity, Neuron):
             assert self.structure is not None
             return shrunk_candidate(pruned.model, names, self.structure, pruned.kept, pruned.errors, self.inputs)
-        return sparse_candidate(pruned.model, names, pruned.masks, pruned.errors, self.inputs, self.options.turns)
+        return sparse_candidate(pruned.model, names, pruned.masks, pruned.errors, self.inputs, self.options)
 
     def _quality(self, model: nn.Module, dense: bool = False) -> float:
         try:

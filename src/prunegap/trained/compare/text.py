@@ -22,8 +22,10 @@ def title(comparison: Comparison) -> str:
     threads = "1 thread" if setting.threads == 1 else f"{setting.threads} threads"
     repeats = "1 repeat" if setting.repeats == 1 else f"{setting.repeats} repeats: median (range)"
     budgets = "" if setting.budget_of == "weights" else f"; budgets are of {setting.budget_of}"
+    graphs = " as CUDA graphs" if setting.cuda_graphs else ""
     return (
-        f"{setting.model}: {setting.measure}, {repeats}; {setting.device}, batch {setting.batch}, {threads}{budgets}"
+        f"{setting.model}: {setting.measure}, {repeats}; {setting.device}{graphs}, batch {setting.batch}, "
+        f"{threads}{budgets}"
     )
 
 

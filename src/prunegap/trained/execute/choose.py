@@ -19,9 +19,11 @@ import torch
 from torch import Tensor, nn
 
 from prunegap.trained.calibrate import Batch, run
-from prunegap.trained.execute.semi_structured import two_of_four
-from prunegap.trained.execute.sparse_layers import SparseConv2d, SparseLinear, sparse_forms
+from prunegap.trained.execute.forms import sparse_forms
+from prunegap.trained.execute.semi_structured import SemiStructuredLinear, is_two_of_four
+from prunegap.trained.execute.sparse_layers import SparseConv2d, SparseLinear
 from prunegap.trained.latency import Stopwatch
+from prunegap.trained.timed_call import timed_call
 from prunegap.trained.timing import Span, timed_in_turns, timed_turn
 
 DENSE = "dense"
@@ -32,8 +34,9 @@ HOPELESS, HOPELESS_AT_ONCE = 1.5, 3.0
 timed no further."""
 MOST_KEPT, MOST_PACKED = 0.4, 0.6
 """Fractions of kept weights above which CSR and BSR, or 2:4, have not been seen to win, so they are not timed."""
-TOLERANCE = 1e-4
-"""Greatest difference of outputs, relative to the largest output, that rounding in another order explains."""
+TOLERANCE, ROUNDINGS = 1e-4, 2.0
+"""Greatest difference of outputs, relative to the largest output, that rounding in another order explains; in half
+precision so many roundings of an output."""
 
 
 @dataclass(frozen=True)
@@ -66,13 +69,14 @@ class Execution:
         )
 
 
-def fastest(model: nn.Module, inputs: Batch, turns: int = 15, judged: bool = True) -> Execution:
+def fastest(model: nn.Module, inputs: Batch, turns: int = 15, judged: bool = True, graphs: bool = False) -> Execution:
     """Return a copy of `model` in which each Linear and Conv2d runs in its fastest form at the size of `inputs`.
 
     The model is run in evaluation mode without gradients and is not modified. Guarantees that every replaced layer
-    reproduces the dense layer's outputs to 1e-4 of their largest, and that the copy, in a process of its own, was
-    surely faster than the dense model (low end of the 95 % interval above 1): otherwise the copy is dense. With
-    `judged` False the last comparison is left to the caller.
+    reproduces the dense layer's outputs to 1e-4 of their largest (two roundings in half precision), and that the
+    copy, in a process of its own, was surely faster than the dense model (low end of the 95 % interval above 1):
+    otherwise the copy is dense. With `judged` False the last comparison is left to the caller. `graphs`: on CUDA
+    everything is timed as CUDA graphs.
     """
     dense = copy.deepcopy(model).eval()
     with torch.no_grad():
@@ -80,7 +84,7 @@ def fastest(model: nn.Module, inputs: Batch, turns: int = 15, judged: bool = Tru
         choices, forms = [], {}
         for name, layer in dense.named_modules():
             if isinstance(layer, (nn.Linear, nn.Conv2d)):
-                choice, form = _choose(name, layer, seen.get(name), turns)
+                choice, form = _choose(name, layer, seen.get(name), turns, graphs)
                 choices.append(choice)
                 if form is not None:
                     forms[layer] = form
@@ -90,7 +94,7 @@ def fastest(model: nn.Module, inputs: Batch, turns: int = 15, judged: bool = Tru
         _replaced(model, {name: forms[m] for name, m in dense.named_modules() if m in forms}), tuple(choices)
     )
     if judged:
-        with Stopwatch(dense, inputs, turns=turns) as stopwatch:
+        with Stopwatch(dense, inputs, turns=turns, graphs=graphs) as stopwatch:
             speedup = stopwatch.measure(sparse.model, undecided=True).speedup
         if speedup.low <= 1.0:
             why = f"its layers alone were faster sparse, the whole model was {speedup.median:.2f} times as fast"
@@ -123,22 +127,17 @@ def layer_inputs(model: nn.Module, inputs: Batch) -> dict[str, Tensor]:
 
 
 def _choose(
-    name: str, layer: nn.Linear | nn.Conv2d, given: Tensor | None, turns: int
+    name: str, layer: nn.Linear | nn.Conv2d, given: Tensor | None, turns: int, graphs: bool
 ) -> tuple[Choice, nn.Module | None]:
     kept = float((layer.weight != 0).double().mean()) if layer.weight.numel() else 1.0
     if given is None:
         return Choice(name, DENSE, kept, {}, "its forward is never called: the model uses its weight directly"), None
-    forms = sparse_forms(layer) if kept <= MOST_KEPT else {}
-    if kept <= MOST_PACKED and (packed := two_of_four(layer)) is not None:
-        forms["2:4"] = packed
-    if kept > MOST_KEPT and not forms:
+    packs = kept <= MOST_PACKED and layer.weight.is_cuda and is_two_of_four(layer.weight.detach())
+    if kept > MOST_KEPT and not packs:
         return Choice(name, DENSE, kept, {}, f"{kept:.0%} of its weights are kept: nothing sparse wins there"), None
-    expected = layer(given)
-    right = {kind: form for kind, form in forms.items() if _agrees(form(given), expected)}
-    if not right:
-        why = "no sparse form of this layer exists" if not forms else "its sparse forms gave other numbers"
-        return Choice(name, DENSE, kept, {}, why), None
-    calls = {kind: partial(form, given) for kind, form in {DENSE: layer, **right}.items()}
+    forms, calls, why = _ready(layer, given, graphs)
+    if not forms:
+        return Choice(name, DENSE, kept, {}, why or "no sparse form of this layer exists"), None
     # Two calls, then two turns tell what is hopeless; only the rest is worth the full number.
     least = {kind: min(timed_turn(call, 1) for _ in range(2)) for kind, call in calls.items()}
     hopeful = {kind: call for kind, call in calls.items() if least[kind] <= HOPELESS_AT_ONCE * least[DENSE]}
@@ -146,7 +145,7 @@ def _choose(
         least |= {kind: min(times) for kind, times in timed_in_turns(hopeful, 2).items()}
         hopeful = {kind: call for kind, call in hopeful.items() if least[kind] <= HOPELESS * least[DENSE]}
     if len(hopeful) == 1:
-        best = min(right, key=least.__getitem__)
+        best = min(forms, key=least.__getitem__)
         return Choice(
             name, DENSE, kept, least, f"{best} is {least[DENSE] / least[best]:.2f} times as fast as dense"
         ), None
@@ -162,14 +161,38 @@ def _choose(
     if gain.low < 1.0 + LEAST_GAIN:
         why = f"{best} is {gain.median:.2f} ({gain.low:.2f} to {gain.high:.2f}) times as fast as dense"
         return Choice(name, DENSE, kept, medians, why), None
-    return Choice(name, best, kept, medians, f"{gain.median:.2f} times as fast as dense"), right[best]
+    return Choice(name, best, kept, medians, f"{gain.median:.2f} times as fast as dense"), forms[best]
 
 
-def _agrees(found: Tensor, expected: Tensor) -> bool:
+def _ready(
+    layer: nn.Linear | nn.Conv2d, given: Tensor, graphs: bool
+) -> tuple[dict[str, nn.Module], dict[str, Callable[[], None]], str]:
+    """Return the sparse forms that compute what the layer computes, calls of these and of dense, and why others fail.
+
+    A library may refuse a form for its shape or precision; that is no failure of the comparison.
+    """
+    expected, forms, why = layer(given), {}, ""
+    calls = {DENSE: timed_call(partial(layer, given), [given], graphs)}
+    for kind, form in sparse_forms(layer).items():
+        try:
+            if agrees(form(given), expected):
+                calls[kind], forms[kind] = timed_call(partial(form, given), [given], graphs), form
+            else:
+                why = f"its {kind} form gave other numbers"
+        except RuntimeError as error:
+            why = f"its {kind} form cannot be run ({str(error).splitlines()[0]})"
+    return forms, calls, why
+
+
+def agrees(found: Tensor, expected: Tensor) -> bool:
+    """Whether rounding in another order explains the difference between two outputs of a layer."""
     if found.shape != expected.shape:
         return False
-    scale = float(expected.abs().max()) if expected.numel() else 0.0
-    return not expected.numel() or float((found - expected).abs().max()) <= TOLERANCE * max(scale, 1e-30)
+    if not expected.numel():
+        return True
+    allowed = max(TOLERANCE, ROUNDINGS * torch.finfo(expected.dtype).eps if expected.element_size() == 2 else 0.0)
+    scale = max(float(expected.abs().max()), 1e-30)
+    return float((found.double() - expected.double()).abs().max()) <= allowed * scale
 
 
 def _replaced(model: nn.Module, forms: dict[str, nn.Module]) -> nn.Module:
@@ -197,14 +220,14 @@ def multiply_adds(model: nn.Module, inputs: Batch) -> int:
 
     def count(layer: nn.Module, given: tuple[Any, ...], outputs: Tensor) -> None:
         nonlocal total
-        if isinstance(layer, (SparseLinear, SparseConv2d)):
+        if isinstance(layer, (SparseLinear, SparseConv2d, SemiStructuredLinear)):
             kept, channels = layer.weight.stored, layer.weight.shape[0]
         else:
             assert isinstance(layer, (nn.Linear, nn.Conv2d))
             kept, channels = int((layer.weight != 0).sum()), layer.weight.shape[0]
         total += kept * (math.prod(outputs.shape) // max(1, channels))
 
-    layers = (nn.Linear, nn.Conv2d, SparseLinear, SparseConv2d)
+    layers = (nn.Linear, nn.Conv2d, SparseLinear, SparseConv2d, SemiStructuredLinear)
     handles = [m.register_forward_hook(count) for m in model.modules() if isinstance(m, layers)]
     try:
         with torch.no_grad():

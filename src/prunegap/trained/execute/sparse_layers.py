@@ -122,7 +122,7 @@ class SparseConv2d(nn.Module):
         return cast(Tensor, outputs.reshape(-1, inputs.shape[0], height, width).transpose(0, 1).contiguous())
 
 
-def sparse_forms(layer: nn.Module) -> dict[str, nn.Module]:
+def matrix_forms(layer: nn.Module) -> dict[str, nn.Module]:
     """Return the sparse executions that can replace `layer`: `csr`, and `bsr` where whole blocks are zero."""
     if not isinstance(layer, (nn.Linear, nn.Conv2d)) or not _has_sparse_form(layer):
         return {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping, Sequence
 
@@ -56,14 +57,26 @@ def outputs(
     return [x for x in _pytree.tree_leaves(out) if isinstance(x, torch.Tensor)]
 
 
+def _is_half(model: nn.Module) -> bool:
+    return any(p.dtype in (torch.float16, torch.bfloat16) for p in model.parameters())
+
+
+def _single(value: object) -> object:
+    return value.float() if isinstance(value, torch.Tensor) and value.is_floating_point() else value
+
+
 def shrunk(model: nn.Module, structure: Structure, keep: Keep, tolerance: float = TOLERANCE) -> ShrunkModule:
     """A new, really smaller module with the units outside `keep` removed; the model is not modified.
 
     Guaranteed: on the example inputs it agrees with masked(model, structure, keep) to `tolerance` of the output's
-    scale, in eval mode. Raises BadInputError when it does not, or where an operation cannot be made smaller.
+    scale, in eval mode; a model in half precision does so as a copy in single precision. Raises BadInputError when it
+    does not, or where an operation cannot be made smaller.
     """
-    small = cut(model, structure, keep)
-    gap = agreement(small, masked(model, structure, keep), structure.inputs, structure.named)
+    small, twin = cut(model, structure, keep), masked(model, structure, keep)
+    gap = agreement(small, twin, structure.inputs, structure.named)
+    if gap > tolerance and _is_half(twin):
+        inputs, named = _pytree.tree_map(_single, (tuple(structure.inputs), dict(structure.named)))
+        gap = agreement(copy.deepcopy(small).float(), copy.deepcopy(twin).float(), inputs, named)
     if gap > tolerance:
         raise BadInputError(
             "the shrunk model",
