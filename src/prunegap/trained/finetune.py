@@ -62,7 +62,8 @@ def _kept(model: nn.Module, masks: Mapping[str, torch.Tensor] | None) -> list[tu
     if masks is None:
         return [(value, value.detach() != 0) for value in model.parameters() if bool((value == 0).any())]
     named = dict(model.named_parameters())
-    return [(named[f"{name}.weight"], mask) for name, mask in masks.items()]
+    weights = {name: named[f"{name}.weight"] for name in masks}
+    return [(weights[name], mask.to(weights[name].device)) for name, mask in masks.items()]
 
 
 def _distance(model: nn.Module, dense: nn.Module, batch: Batch) -> torch.Tensor:

@@ -25,12 +25,14 @@ from torch.utils import _pytree
 from prunegap.model.errors import BadInputError
 from prunegap.trained.calibrate import Batch, batch_of, run
 from prunegap.trained.timed_call import timed_call
-from prunegap.trained.timing import Span, calls_per_turn, timed_turn
+from prunegap.trained.timing import LEAST_SECONDS, Span, calls_per_turn, timed_turn
 
 Turn = Callable[[], float]
 
 LONGER = 3
 """How many times as long a comparison may take whose outcome is open."""
+GPU_TURN_SECONDS = 5e-3
+"""A turn on a GPU lasts at least this long: processes share it by turns of about a millisecond."""
 TURN = b"turn"
 """The message that asks for one turn; any other message is a model with its inputs."""
 
@@ -193,9 +195,18 @@ def prepared(model: nn.Module, inputs: Batch, warm_up: float, graphs: bool = Fal
         with torch.inference_mode():
             return run(model, inputs)
 
-    call = timed_call(forward, tensors_of(inputs), graphs)
-    count = calls_per_turn(call, warm_up)
-    return lambda: timed_turn(call, count)
+    tensors = tensors_of(inputs)
+    call = timed_call(forward, tensors, graphs)
+    on_gpu = any(tensor.is_cuda for tensor in tensors)
+    count = calls_per_turn(call, warm_up, GPU_TURN_SECONDS if on_gpu else LEAST_SECONDS)
+
+    def turn() -> float:
+        # The turn before was another process's: its caches, and on a GPU its context, are not this model's fault.
+        if on_gpu or count > 1:
+            call()
+        return timed_turn(call, count)
+
+    return turn
 
 
 class _Worker:

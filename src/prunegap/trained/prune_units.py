@@ -164,7 +164,7 @@ def refit(pruned: Pruned, calibration: Calibration, groups: Sequence[Group], sta
             shift_bias(pruned.model, calibration, name, moments, matrices)
             if layer.bias is not None:
                 with torch.no_grad():
-                    layer.bias[torch.from_numpy(~alive.ravel())] = 0.0
+                    layer.bias.masked_fill_(torch.from_numpy(~alive.ravel()).to(layer.bias.device), 0.0)
             pruned.errors[name] = relative_error(moments, matrices, free)
     for group in groups:
         remove_units(pruned.model, group, pruned.kept[group.name])

@@ -42,15 +42,15 @@ def _low_rank(count: int) -> int:
     return max(0, int(binom.ppf(0.025, count, 0.5)) - 1)
 
 
-def calls_per_turn(call: Callable[[], object], warm_up: float) -> int:
-    """Return how many calls make one turn, after `warm_up` seconds (and at least three calls) of warming up."""
+def calls_per_turn(call: Callable[[], object], warm_up: float, least: float = LEAST_SECONDS) -> int:
+    """Return how many calls make a turn of `least` seconds, once `warm_up` seconds (at least 3 calls) are over."""
     took: list[float] = []
     end = time.perf_counter() + warm_up
     while len(took) < 3 or time.perf_counter() < end:
         start = time.perf_counter()
         call()
         took.append(time.perf_counter() - start)
-    return max(1, round(LEAST_SECONDS / max(min(took), 1e-9)))
+    return max(1, round(least / max(min(took), 1e-9)))
 
 
 def timed_turn(call: Callable[[], object], calls: int) -> float:

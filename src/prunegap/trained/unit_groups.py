@@ -81,7 +81,8 @@ def remove_units(model: nn.Module, group: Group, kept: Bools) -> None:
         for member in group.members:
             gone = torch.from_numpy(np.asarray(member.indices)[~kept].ravel())
             if member.parameter in state and gone.numel():
-                state[member.parameter].index_fill_(member.dim, gone, 0.0)
+                value = state[member.parameter]
+                value.index_fill_(member.dim, gone.to(value.device), 0.0)
 
 
 def sequential_groups(model: nn.Sequential) -> tuple[UnitGroup, ...]:

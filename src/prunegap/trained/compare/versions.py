@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import platform
+
+import numpy
+import torch
+
+import prunegap
 
 
 def versions() -> dict[str, str]:
     """Return the versions of prunegap, Python, torch and numpy."""
-    named = {name: importlib.metadata.version(name) for name in ("prunegap", "torch", "numpy")}
-    return {**named, "python": platform.python_version()}
+    return {
+        "prunegap": prunegap.__version__,
+        "torch": str(torch.__version__),
+        "numpy": numpy.__version__,
+        "python": platform.python_version(),
+    }

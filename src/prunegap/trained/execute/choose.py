@@ -171,11 +171,11 @@ def _ready(
 
     A library may refuse a form for its shape or precision; that is no failure of the comparison.
     """
-    expected, forms, why = layer(given), {}, ""
+    expected, forms, why = layer(given).detach(), {}, ""
     calls = {DENSE: timed_call(partial(layer, given), [given], graphs)}
     for kind, form in sparse_forms(layer).items():
         try:
-            if agrees(form(given), expected):
+            if agrees(form(given).detach(), expected):
                 calls[kind], forms[kind] = timed_call(partial(form, given), [given], graphs), form
             else:
                 why = f"its {kind} form gave other numbers"
