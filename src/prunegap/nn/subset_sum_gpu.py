@@ -21,8 +21,8 @@ MOST_VALUES = 24
 """Most values of a problem: it then takes 41 kB of shared memory; CUDA gives a block 48 kB."""
 THREADS = 64
 """Threads that share a problem; 32, 128 and 256 work as well, see benchmarks/subset_sum_gpu.py."""
-ROWS = 1 << 16
-"""Problems of a part: two parts are on the device at a time, one being copied while the other is solved."""
+ROWS = 1 << 19
+"""Problems that are on the device at a time: 100 MB at 24 values."""
 
 
 def best_subsets_on(
@@ -40,23 +40,12 @@ def best_subsets_on(
     goals = np.require(targets, np.float64, ["C", "W"])
     _check_shapes(rows.shape, goals.shape)
     chosen, errors = np.empty(rows.shape, dtype=np.bool_), np.empty(goals.shape)
-    streams = [torch.cuda.Stream(where), torch.cuda.Stream(where)]  # type: ignore[no-untyped-call]
-    flying: list[tuple[slice, Tensor, Tensor]] = []
-
-    def land() -> None:
-        part, masks, found = flying.pop(0)
-        with torch.cuda.stream(streams[part.start // ROWS % 2]):
-            chosen[part], errors[part] = unpacked(masks, rows.shape[1]).cpu().numpy(), found.cpu().numpy()
-
-    for number, start in enumerate(range(0, goals.size, ROWS)):
+    for start in range(0, goals.size, ROWS):
         part = slice(start, start + ROWS)
-        with torch.cuda.stream(streams[number % 2]):
-            on_device = (torch.from_numpy(array[part]).to(where) for array in (rows, goals))
-            flying.append((part, *nearest_masks(*on_device, within=within)))
-        if number:
-            land()
-    while flying:
-        land()
+        on_device = (torch.from_numpy(array[part]).to(where) for array in (rows, goals))
+        masks, found = nearest_masks(*on_device, within=within)
+        chosen[part] = unpacked(masks, rows.shape[1]).cpu().numpy()
+        errors[part] = found.cpu().numpy()
     return chosen, errors
 
 

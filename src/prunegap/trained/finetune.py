@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.utils import _pytree
 
 from prunegap.model.errors import BadInputError
 from prunegap.trained.calibrate import Batch, evaluating, first_tensor, run
@@ -32,13 +33,17 @@ def finetune(
     Batches are taken in order, again and again: no randomness but the model's own. `loss(model, batch)` gives a
     scalar; without it, the mean squared difference from the dense model's first output tensor. Every parameter entry
     that is 0 in `model` stays 0, or, where `masks` (layer name to booleans of the weight's shape) is given, what it
-    removes. The model trains in eval mode: batch-norm statistics and dropout stay as the solvers left them. Raises
+    removes. The model trains in eval mode: batch-norm statistics and dropout stay as the solvers left them. A model
+    in half precision trains in single precision, as Adam's small steps need, and is rounded at the end. Raises
     BadInputError for no batches, steps < 0 and a loss that is not finite.
     """
     given = list(batches)
     if not given or steps < 0:
         raise BadInputError(f"fine-tuning of {steps} steps on {len(given)} batches", "needs both", "give batches")
     tuned = copy.deepcopy(model).eval()
+    if any(parameter.dtype in (torch.float16, torch.bfloat16) for parameter in model.parameters()):
+        single = _single(given), steps, learning_rate, masks, loss
+        return _rounded(finetune(tuned.float(), copy.deepcopy(dense).float(), *single), model)
     kept = _kept(tuned, masks)
     trained = [parameter for parameter in tuned.parameters() if parameter.requires_grad]
     optimiser = torch.optim.Adam(trained, learning_rate)
@@ -56,6 +61,20 @@ def finetune(
             for parameter, mask in kept:
                 parameter.mul_(mask)
     return tuned
+
+
+def _single(batches: list[Batch]) -> list[Batch]:
+    def single(leaf: object) -> object:
+        return leaf.float() if isinstance(leaf, torch.Tensor) and leaf.is_floating_point() else leaf
+
+    return [_pytree.tree_map(single, batch) for batch in batches]
+
+
+def _rounded(tuned: nn.Module, like: nn.Module) -> nn.Module:
+    """Return the model `like` with the tuned numbers, each tensor in its own precision."""
+    rounded = copy.deepcopy(like).eval()
+    rounded.load_state_dict(tuned.state_dict())
+    return rounded
 
 
 def _kept(model: nn.Module, masks: Mapping[str, torch.Tensor] | None) -> list[tuple[nn.Parameter, torch.Tensor]]:

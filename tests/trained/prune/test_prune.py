@@ -145,6 +145,19 @@ def test_finetuning_keeps_the_mask_and_helps():
     assert all(torch.equal(a, b) for a, b in zip(tuned.parameters(), again.parameters(), strict=True))
 
 
+@pytest.mark.parametrize("precision", [torch.float16, torch.bfloat16])
+def test_fine_tuning_in_half_precision_is_that_in_single_precision_rounded(precision):
+    model, batches = perceptron().to(precision), [batch.to(precision) for batch in vectors()]
+    pruned = prune_weights(model, batches, Weight(), 0.3, "magnitude")
+    tuned = finetune(pruned.model, model, batches, steps=20, learning_rate=1e-3, masks=pruned.masks)
+    assert {p.dtype for p in tuned.parameters()} == {precision}
+    assert all(not tuned.get_submodule(n).weight[~mask].any() for n, mask in pruned.masks.items())
+    single = finetune(
+        pruned.model.float(), model.float(), [batch.float() for batch in batches], 20, 1e-3, masks=pruned.masks
+    )
+    assert all(torch.equal(a, b.to(precision)) for a, b in zip(tuned.parameters(), single.parameters(), strict=True))
+
+
 def test_bad_names_are_named():
     with pytest.raises(BadInputError, match="nothing"):
         prune_weights(perceptron(), vectors(), Weight(), {"nothing": 0.5})
