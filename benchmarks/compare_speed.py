@@ -3,7 +3,7 @@
 Four tables, each ratio against the dense model beside it in the same turns:
 layers: Linear layers with 90, 95 and 98 % zeros, the execution prunegap chooses, and torch's `F.linear(x, W_csr)`;
 neurons: an MLP and a CNN whose hidden widths are cut until half the parameters are left, by the same part
-everywhere, and the same two under a budget of half the latency;
+everywhere, and the same two under a budget of half the latency, and of half of both;
 never slower: every model of a table of granularities and keep fractions, as `fastest` returns it;
 graphs: a tiny model as the graph that shrinking makes of it (with nothing removed) beside the model itself, in turns.
 
@@ -112,13 +112,13 @@ def layers(batch: int, threads: int) -> None:
             )
 
 
-def half_of_the_time(model: nn.Module, inputs: Tensor) -> nn.Module:
-    """Return the model under a budget of half the latency, with the widths that `prunegap.compare` chooses for it.
+def half_of_the_time(model: nn.Module, inputs: Tensor, both: bool = False) -> nn.Module:
+    """Return the model under a budget of half the latency (and weights), with the widths that `compare` chooses.
 
     Which neurons of a group go does not matter here.
     """
     calibration, structure = Calibration(model, [inputs]), trace(model, inputs)
-    plan = UnitPlan(calibration, structure, None, LatencyTable(model, inputs, calibration.order).of_widths())
+    plan = UnitPlan(calibration, structure, None, LatencyTable(model, inputs, calibration.order).of_widths(), both)
     counts = plan.counts(0.5)
     return shrunk(
         model, structure, {g.name: np.arange(g.units) < counts.get(g.name, g.units) for g in structure.groups}
@@ -133,6 +133,7 @@ def neurons(batch: int, threads: int) -> None:
         for widths, small in (
             ("half the parameters", half(make, width)),
             ("half the latency", half_of_the_time(dense, inputs)),
+            ("half of both", half_of_the_time(dense, inputs, both=True)),
         ):
             found = measure_latency({"dense": dense, "small": small}, (inputs,), threads=threads)
             ratio, kept = found["small"].speedup, parameters(small) / parameters(dense)

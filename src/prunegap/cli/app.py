@@ -201,7 +201,7 @@ def compare(
     ],
     budgets: Annotated[str, typer.Option(help="Fractions of the weights that may stay.")] = "0.7,0.5,0.3,0.1",
     budget_of: Annotated[
-        str, typer.Option(help="What budgets are fractions of: the layers' weights, or their measured latency.")
+        str, typer.Option(help="What budgets are fractions of: the layers' weights, their measured latency, or both.")
     ] = "weights",
     granularity: Annotated[
         str, typer.Option(help="weight, neuron, N:M or block:K, several by comma.")

@@ -11,7 +11,7 @@ from prunegap.report.compare_chart import COSTS, named
 from prunegap.report.markup import NOTHING, Markup, element, joined, text
 from prunegap.report.palette import STYLES
 from prunegap.trained.compare.point import Comparison, LayerOutcome, Point
-from prunegap.trained.compare.text import amount, milliseconds, spread
+from prunegap.trained.compare.text import amount, budget_noun, milliseconds, spread
 
 SHORT = {"seconds": "latency", "weights": "weights", "multiply_adds": "multiply-adds", "bytes": "bytes"}
 
@@ -51,7 +51,7 @@ def points_table(comparison: Comparison, places: Mapping[str, int]) -> Markup:
         lines.append(element("tr", first, element("td", text(f"{point.keep_fraction:.3g}")), *cells))
     caption = (
         "Every point: median quality (range over calibration samples), latency, speed-up over dense with its 95 % "
-        f"interval. Budget: the fraction of the prunable layers' {comparison.setting.budget_of} that may stay."
+        f"interval. Budget: the fraction of the prunable layers' {budget_noun(comparison.setting)} that may stay."
     )
     return sections.table(head, lines, caption)
 

@@ -11,9 +11,12 @@ from torch import nn
 
 import prunegap
 from prunegap.model.granularity import NOfM, Weight
+from prunegap.trained.calibrate import Calibration
 from prunegap.trained.compare import latency_table
 from prunegap.trained.compare.latency_table import KEEPS, WIDTHS, LatencyTable
+from prunegap.trained.compare.plan import UnitPlan
 from prunegap.trained.compare.point import PointStatus
+from prunegap.trained.structure import trace
 from trained.compare.small import data, mlp
 
 
@@ -66,6 +69,8 @@ def test_budgets_of_latency_are_kept_by_the_table_or_out_of_reach(monkeypatch: p
 
     def seconds(forms: dict[str, nn.Module], given: torch.Tensor, graphs: bool) -> float:
         known = [clock[kind] for kind in forms if kind in clock]
+        if not known and "" not in forms:
+            return 0.0  # an activation
         return min(known) if known else 1e-3 * forms[""].weight.numel()  # type: ignore[union-attr, operator, return-value]
 
     monkeypatch.setattr(latency_table, "_seconds", seconds)
@@ -81,6 +86,46 @@ def test_budgets_of_latency_are_kept_by_the_table_or_out_of_reach(monkeypatch: p
     assert left <= 0.4 * 1888
     assert "budgets are of latency" in str(found)
     assert found.setting.budget_of == "latency"
+
+
+def test_what_runs_behind_a_layer_counts_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock on which only norms and activations take time: zeros buy nothing, widths their part."""
+    clock = {"BatchNorm2d": 8.0, "ReLU": 2.0}
+
+    def seconds(forms: dict[str, nn.Module], given: torch.Tensor, graphs: bool) -> float:
+        return sum(clock.get(type(form).__name__, 0.0) for form in forms.values())
+
+    monkeypatch.setattr(latency_table, "_seconds", seconds)
+    model = nn.Sequential(nn.ReLU(), nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 4, 3), nn.ReLU())
+    table = LatencyTable(model.eval(), torch.randn(2, 3, 9, 9), ["1", "4"])
+    assert table.of_weights(Weight())("1", 0.1) == 10.0
+    assert table.of_weights(Weight())("4", 1.0) == 2.0
+    assert table.of_widths()("1", 0.5, 1.0) == 5.0
+    assert table.of_widths()("4", 0.25, 0.1) == 0.5
+
+
+def test_budgets_of_both_are_kept_by_weights_and_by_the_table() -> None:
+    """Time goes by the first layer's outputs here, weights sit in the second: a budget of either leaves the other."""
+    model = nn.Sequential(nn.Linear(8, 40), nn.ReLU(), nn.Linear(40, 200), nn.ReLU(), nn.Linear(200, 2)).eval()
+    x = torch.randn(64, 8)
+    calibration, structure = Calibration(model, [x]), trace(model, (x,))
+
+    def price(name: str, outputs: float, inputs: float) -> float:
+        return outputs if name == "0" else 0.0
+
+    left = {}
+    for budget_of, plan in {
+        "weights": UnitPlan(calibration, structure),
+        "latency": UnitPlan(calibration, structure, price=price),
+        "both": UnitPlan(calibration, structure, price=price, counted=True),
+    }.items():
+        first, second = plan.counts(0.5).values()
+        left[budget_of] = (8 * first + first * second + 2 * second) / 8720, first / 40
+    assert left["both"][0] <= 0.5
+    assert left["both"][1] <= 0.5
+    assert left["latency"][1] <= 0.5
+    assert left["weights"][0] <= 0.5
+    assert max(left["weights"][1], left["latency"][0]) > 0.5
 
 
 def test_keeps_and_widths_begin_with_the_whole() -> None:

@@ -1,8 +1,10 @@
 """What each layer takes as it gets sparser or narrower, measured once: the prices of budgets of latency.
 
 A layer is timed on its own inputs, in this process: with zeros in its fastest form at a few keep_fractions, without
-neurons as a layer of fewer outputs and inputs. Between the measured places the table is linear. It never falls where
-more is kept: a time that does is noise, and a plan that follows noise buys nothing.
+neurons as a layer of fewer outputs and inputs. What runs behind it until the next layer (norms, activations, pooling,
+where they are modules) counts to it: zeros leave that as it is, fewer outputs make it shorter. Between the measured
+places the table is linear. It never falls where more is kept: a time that does is noise, and a plan that follows
+noise buys nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from prunegap.model.granularity import Granularity
-from prunegap.trained.calibrate import Batch
+from prunegap.trained.calibrate import Batch, run
 from prunegap.trained.compare.plan import most_kept
 from prunegap.trained.execute.choose import layer_inputs
 from prunegap.trained.execute.forms import sparse_forms
@@ -44,15 +46,17 @@ class LatencyTable:
     graphs: bool = False
     _seen: dict[str, Tensor] = field(default_factory=dict)
     _known: dict[tuple[Any, ...], Times] = field(default_factory=dict)
+    _behind: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         with torch.no_grad():
             self._seen = layer_inputs(self.model, self.inputs)
+            self._behind = self._seconds_behind()
 
     def of_weights(self, granularity: Granularity) -> Callable[[str, float], float]:
         """Return seconds as a function of a layer's name and its keep_fraction; rises with the fraction."""
         times = {name: self._times(name, granularity.name, partial(_sparse, granularity)) for name in self.names}
-        return lambda name, keep: float(np.interp(keep, KEEPS[::-1], times[name][::-1]))
+        return lambda name, keep: float(np.interp(keep, KEEPS[::-1], times[name][::-1])) + self._behind.get(name, 0.0)
 
     def of_widths(self) -> Callable[[str, float, float], float]:
         """Return seconds as a function of a layer's name and the fractions of outputs and inputs it has left."""
@@ -60,9 +64,35 @@ class LatencyTable:
 
         def seconds(name: str, outputs: float, inputs: float) -> float:
             by_outputs = [np.interp(inputs, WIDTHS[::-1], row[::-1]) for row in times[name]]
-            return float(np.interp(outputs, WIDTHS[::-1], by_outputs[::-1]))
+            own = float(np.interp(outputs, WIDTHS[::-1], by_outputs[::-1]))
+            return own + outputs * self._behind.get(name, 0.0)
 
         return seconds
+
+    def _seconds_behind(self) -> dict[str, float]:
+        """Return the seconds of the modules that run behind each prunable layer, in the order of their calls."""
+        last, calls = "", list[tuple[str, nn.Module, Tensor]]()
+        names = {module: name for name, module in layers(self.model).items() if name in self.names}
+
+        def look(module: nn.Module, given: tuple[Any, ...], _: object) -> None:
+            nonlocal last
+            if module in names:
+                last = names[module]
+            elif last and len(given) == 1 and isinstance(given[0], Tensor):
+                calls.append((last, module, given[0].clone()))
+
+        leaves = [module for module in self.model.modules() if not any(module.children())]
+        handles = [leaf.register_forward_hook(look) for leaf in leaves]
+        try:
+            run(self.model, self.inputs)
+        finally:
+            for handle in handles:
+                handle.remove()
+        behind: dict[str, float] = {}
+        for name, module, given in calls:
+            if name in self._seen:
+                behind[name] = behind.get(name, 0.0) + _seconds({str(module): module}, given, self.graphs)
+        return behind
 
     def _times(self, name: str, kind: str, timed: Callable[[Layer, Tensor | None, bool], Times]) -> Times:
         layer, given = layers(self.model)[name], self._seen.get(name)

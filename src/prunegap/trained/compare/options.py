@@ -10,7 +10,7 @@ from prunegap.model.granularity import Granularity, parse_granularity
 
 GRANULARITIES = ("weight", "2:4", "block:4", "neuron")
 BUDGETS = (0.7, 0.5, 0.3, 0.1)
-BUDGETS_OF = ("weights", "latency")
+BUDGETS_OF = ("weights", "latency", "both")
 STRONGEST = {"weight": "admm", "neuron": "local"}
 """The strongest solver of each kind; n:m and blocks are solved as weights are."""
 STAGES = 8
@@ -25,7 +25,8 @@ class Options:
     """How hard to try and how to measure.
 
     `repeats` calibration samples a point, whose quality spreads; `turns` of timing; `threads` (None: torch's own);
-    `budget_of`: what budgets are fractions of, the prunable layers' "weights" or their measured "latency";
+    `budget_of`: what budgets are fractions of, the prunable layers' "weights", their measured "latency", or "both":
+    then neither may exceed it;
     `cuda_graphs`: on a GPU every model, the dense one too, is timed as a CUDA graph;
     `stages` bounds the calibration passes of a point (None: one a layer); `finetune_steps` after pruning, the same
     for every point; `solvers` by kind, "weight" and "neuron"; `measure` names the quality; without an evaluate it is

@@ -40,36 +40,43 @@ def most_kept(granularity: Granularity) -> float:
 
 @dataclass
 class WeightPlan:
-    """keep_fractions of layers for weights, n:m and blocks; sensitivity is measured once for all budgets."""
+    """keep_fractions of layers for weights, n:m and blocks; sensitivity is measured once for all budgets.
+
+    `counted`: where there is a price, the budget holds for the weights as well.
+    """
 
     calibration: Calibration
     granularity: Granularity
     moments: Mapping[str, LayerMoments] | None = None
     price: Callable[[str, float], float] | None = None
     """Cost of a layer at a keep_fraction, rising with it (seconds, for budgets of latency); None: its weights."""
+    counted: bool = False
     _curves: dict[str, Curve] = field(default_factory=dict)
 
     def fractions(self, keep_fraction: float) -> dict[str, float]:
         """Return each layer's keep_fraction, 1 for a dense one; raises OutOfReachError where it cannot be met."""
         most = most_kept(self.granularity)
         sizes = {name: layers(self.calibration.model)[name].weight.numel() for name in self.calibration.order}
-        price = self.price or (lambda name, keep: sizes[name] * keep)
-        whole = sum(price(name, 1.0) for name in sizes)
+        prices = [self.price] if self.price is not None else []
+        if self.price is None or self.counted:
+            prices.append(lambda name, keep: sizes[name] * keep)
+        wholes = [sum(price(name, 1.0) for name in sizes) for price in prices]
 
         def cost(keep: Mapping[str, float]) -> float:
             # An n:m layer keeps at most N/M or is left dense: nothing lies between.
-            return sum(price(n, 1.0 if keep[n] > most + 1e-9 else keep[n]) for n in sizes)
+            left = {n: 1.0 if keep[n] > most + 1e-9 else keep[n] for n in sizes}
+            return max(sum(p(n, left[n]) for n in sizes) / whole for p, whole in zip(prices, wholes, strict=True))
 
         if not self._curves:
             keeps = [k for k in sorted({*KEEPS, most}) if k <= most and k < 1.0]
             self._curves = weight_curves(self.calibration, self.granularity, keeps, moments=self.moments)
         try:
-            planned = allocate(self._curves, cost, keep_fraction * whole, LEAST_KEPT)
+            planned = allocate(self._curves, cost, keep_fraction, LEAST_KEPT)
         except BadInputError:
-            least = cost(dict.fromkeys(self._curves, LEAST_KEPT)) / whole
-            raise OutOfReachError(_too_much(least, self.price is not None)) from None
+            least = cost(dict.fromkeys(self._curves, LEAST_KEPT))
+            raise OutOfReachError(_too_much(least, self.price is not None, self.counted)) from None
         settled = {name: 1.0 if keep > most + 1e-9 else keep for name, keep in planned.items()}
-        return self._refilled(settled, cost, keep_fraction * whole) if most < 1.0 else settled
+        return self._refilled(settled, cost, keep_fraction) if most < 1.0 else settled
 
     def _refilled(
         self, planned: dict[str, float], cost: Callable[[Mapping[str, float]], float], budget: float
@@ -88,13 +95,17 @@ class WeightPlan:
 
 @dataclass
 class UnitPlan:
-    """Kept widths of the groups of a traced model; sensitivity is measured once for all budgets."""
+    """Kept widths of the groups of a traced model; sensitivity is measured once for all budgets.
+
+    `counted`: where there is a price, the budget holds for the weights as well.
+    """
 
     calibration: Calibration
     structure: Structure
     moments: Mapping[str, LayerMoments] | None = None
     price: Callable[[str, float, float], float] | None = None
     """Cost of a layer with these fractions of its outputs and inputs; None: its weights."""
+    counted: bool = False
     _curves: dict[str, Curve] = field(default_factory=dict)
 
     def counts(self, keep_fraction: float) -> dict[str, int]:
@@ -106,31 +117,36 @@ class UnitPlan:
         if not groups:
             raise OutOfReachError("no group of neurons in this model can be removed")
         cost = self._cost(groups, names)
-        budget = keep_fraction * cost({})
         try:
-            planned = allocate(self._curves, cost, budget, LEAST_KEPT)
+            planned = allocate(self._curves, cost, keep_fraction, LEAST_KEPT)
         except BadInputError:
-            least = cost(dict.fromkeys(self._curves, LEAST_KEPT)) / cost({})
-            raise OutOfReachError(_too_much(least, self.price is not None)) from None
+            least = cost(dict.fromkeys(self._curves, LEAST_KEPT))
+            raise OutOfReachError(_too_much(least, self.price is not None, self.counted)) from None
         counts = unit_counts(groups, planned)
-        return _liked(groups, counts, lambda c: cost({g.name: c[g.name] / g.units for g in groups}), budget)
+        return _liked(groups, counts, lambda c: cost({g.name: c[g.name] / g.units for g in groups}), keep_fraction)
 
     def _cost(self, groups: Sequence[Group], names: Collection[str]) -> Callable[[Mapping[str, float]], float]:
+        """Return the part of what the budget is of that is left, the greater of the two where it is of both."""
         model, price = self.calibration.model, self.price
+        weights = unit_cost(model, groups, names)
+        all_weights = weights({})
         if price is None:
-            return unit_cost(model, groups, names)
+            return lambda keep: weights(keep) / all_weights
         left, whole = unit_shapes(model, groups, names), unit_shapes(model, (), names)({})
 
-        def cost(keep: Mapping[str, float]) -> float:
+        def seconds(keep: Mapping[str, float]) -> float:
             shapes = left(keep)
             parts = {name: [a / b for a, b in zip(shapes[name], whole[name], strict=True)] for name in shapes}
             return sum(price(name.removesuffix(".weight"), *parts[name][:2]) for name in parts)
 
-        return cost
+        all_seconds = seconds({})
+        if not self.counted:
+            return lambda keep: seconds(keep) / all_seconds
+        return lambda keep: max(seconds(keep) / all_seconds, weights(keep) / all_weights)
 
 
-def _too_much(least: float, is_latency: bool) -> str:
-    of = "measured latency" if is_latency else "weights"
+def _too_much(least: float, is_latency: bool, is_both: bool) -> str:
+    of = "weights, or of their measured latency," if is_both else "measured latency" if is_latency else "weights"
     return f"{least:.1%} of the prunable layers' {of} is left when as much as possible is removed"
 
 

@@ -109,7 +109,7 @@ class Setting:
     versions: Mapping[str, str] = field(default_factory=dict)
     platform: str = field(default_factory=platform.platform)
     budget_of: str = "weights"
-    """What budgets are fractions of: the prunable layers' weights, or their measured latency."""
+    """What budgets are fractions of: the prunable layers' weights, their measured latency, or both."""
     cuda_graphs: bool = False
     """Whether latencies are those of replayed CUDA graphs."""
 

@@ -324,13 +324,13 @@ class Run:
 
     def _prune(self, granularity: Granularity, budget: float) -> Callable[[Calibration, Mapping[str, float]], Pruned]:
         """Spend a budget over the layers and return what prunes to it."""
-        options = self.options
+        options, both = self.options, self.options.budget_of == "both"
         if isinstance(granularity, Neuron):
             if self.structure is None:
                 raise OutOfReachError(f"the model cannot be traced: {self.untraced}")
             if "neuron" not in self.plans:
                 price = None if self.table is None else self.table.of_widths()
-                self.plans["neuron"] = UnitPlan(self.calibration, self.structure, self.moments, price)
+                self.plans["neuron"] = UnitPlan(self.calibration, self.structure, self.moments, price, both)
             units = self.plans["neuron"]
             assert isinstance(units, UnitPlan)
             counts, groups = units.counts(budget), self.structure.groups
@@ -343,7 +343,8 @@ class Run:
         else:
             if granularity.name not in self.plans:
                 prices = None if self.table is None else self.table.of_weights(granularity)
-                self.plans[granularity.name] = WeightPlan(self.calibration, granularity, self.moments, prices)
+                plan = WeightPlan(self.calibration, granularity, self.moments, prices, both)
+                self.plans[granularity.name] = plan
             weights = self.plans[granularity.name]
             assert isinstance(weights, WeightPlan)
             fractions = weights.fractions(budget)

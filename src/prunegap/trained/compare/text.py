@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from prunegap.trained.compare.advice import advice
-from prunegap.trained.compare.point import Comparison, Point
+from prunegap.trained.compare.point import Comparison, Point, Setting
 from prunegap.trained.timing import Span
 
 HEADER = ("granularity", "budget", "weights", "quality", "MACs", "bytes", "ms", "speed-up")
@@ -21,12 +21,17 @@ def title(comparison: Comparison) -> str:
     setting = comparison.setting
     threads = "1 thread" if setting.threads == 1 else f"{setting.threads} threads"
     repeats = "1 repeat" if setting.repeats == 1 else f"{setting.repeats} repeats: median (range)"
-    budgets = "" if setting.budget_of == "weights" else f"; budgets are of {setting.budget_of}"
+    budgets = "" if setting.budget_of == "weights" else f"; budgets are of {budget_noun(setting)}"
     graphs = " as CUDA graphs" if setting.cuda_graphs else ""
     return (
         f"{setting.model}: {setting.measure}, {repeats}; {setting.device}{graphs}, batch {setting.batch}, "
         f"{threads}{budgets}"
     )
+
+
+def budget_noun(setting: Setting) -> str:
+    """Return what budgets are fractions of, in words."""
+    return "weights and of latency" if setting.budget_of == "both" else setting.budget_of
 
 
 def table(comparison: Comparison) -> str:
