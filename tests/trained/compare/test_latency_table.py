@@ -65,7 +65,7 @@ def test_at_measured_places_the_table_says_what_was_measured(monkeypatch: pytest
 
 def test_budgets_of_latency_are_kept_by_the_table_or_out_of_reach(monkeypatch: pytest.MonkeyPatch) -> None:
     """By this clock zeros buy nothing and widths what they cost: no plan for the first, one for the second."""
-    clock = {"dense": 100.0, "csr": 100.0, "bsr": 100.0}
+    clock = {"dense": 100.0, "csr": 100.0, "bsr": 100.0, "strips": 100.0}
 
     def seconds(forms: dict[str, nn.Module], given: torch.Tensor, graphs: bool) -> float:
         known = [clock[kind] for kind in forms if kind in clock]

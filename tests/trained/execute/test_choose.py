@@ -74,7 +74,7 @@ MODELS = {
 def test_the_chosen_model_computes_the_same_and_the_given_one_is_untouched(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    by_the_clock(monkeypatch, {DENSE: 1.0, "csr": 0.5, "bsr": 2.0, "sparse": 0.5})
+    by_the_clock(monkeypatch, {DENSE: 1.0, "csr": 0.5, "bsr": 2.0, "strips": 2.0, "sparse": 0.5})
     torch.manual_seed(0)
     make, shape = MODELS[name]
     model = thin(make(), 0.1)
@@ -87,7 +87,7 @@ def test_the_chosen_model_computes_the_same_and_the_given_one_is_untouched(
 
 
 def test_a_layer_that_is_never_called_stays_dense_and_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    by_the_clock(monkeypatch, {DENSE: 1.0, "csr": 0.5, "bsr": 0.6, "sparse": 0.5})
+    by_the_clock(monkeypatch, {DENSE: 1.0, "csr": 0.5, "bsr": 0.6, "strips": 0.7, "sparse": 0.5})
     execution = fastest(thin(Shared(), 0.1), (torch.randn(2, 256),))
     kinds = {c.layer: c.kind for c in execution.choices}
     assert kinds == {"first": "csr", "silent": DENSE}
@@ -97,9 +97,9 @@ def test_a_layer_that_is_never_called_stays_dense_and_is_named(monkeypatch: pyte
 @pytest.mark.parametrize(
     ("seconds", "reason"),
     [
-        ({DENSE: 1.0, "csr": 0.99, "sparse": 0.5}, "1.01 (1.01 to 1.01) times"),
-        ({DENSE: 1.0, "csr": 3.0, "sparse": 0.5}, "0.33 times"),
-        ({DENSE: 1.0, "csr": 0.5, "sparse": 1.5}, "the whole model was 0.67"),
+        ({DENSE: 1.0, "csr": 0.99, "strips": 1.2, "sparse": 0.5}, "1.01 (1.01 to 1.01) times"),
+        ({DENSE: 1.0, "csr": 3.0, "strips": 4.0, "sparse": 0.5}, "0.33 times"),
+        ({DENSE: 1.0, "csr": 0.5, "strips": 0.6, "sparse": 1.5}, "the whole model was 0.67"),
     ],
 )
 def test_dense_where_nothing_wins(seconds: dict[str, float], reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,14 +138,14 @@ def test_multiply_adds_count_kept_weights_times_places() -> None:
 
 
 def test_sparse_layers_count_what_they_store(monkeypatch: pytest.MonkeyPatch) -> None:
-    by_the_clock(monkeypatch, {DENSE: 1.0, "csr": 0.5, "bsr": 2.0, "sparse": 0.5})
+    by_the_clock(monkeypatch, {DENSE: 1.0, "csr": 0.5, "bsr": 2.0, "strips": 2.0, "sparse": 0.5})
     model, inputs = thin(nn.Linear(64, 64), 0.1), (torch.randn(3, 64),)
     assert multiply_adds(fastest(model, inputs).model, inputs) == multiply_adds(model, inputs)
 
 
 def test_a_hopeless_form_is_called_twice_and_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """By a clock on which CSR takes four times as long at once, no turn is taken at all."""
-    seconds = iter([1.0, 1.0, 4.0, 4.0])
+    seconds = iter([1.0, 1.0, 4.0, 4.0, 5.0, 5.0])
     monkeypatch.setattr(choose, "timed_turn", lambda call, calls: next(seconds))
     monkeypatch.setattr(choose, "timed_in_turns", None)
     (choice,) = fastest(thin(nn.Linear(30, 30), 0.1), (torch.randn(2, 30),)).choices

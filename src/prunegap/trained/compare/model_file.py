@@ -19,18 +19,22 @@ import safetensors.torch
 import torch
 from torch import Tensor, fx, nn
 
+from prunegap.kernels.sparse_product import whole_matrix
 from prunegap.model.errors import BadInputError
+from prunegap.trained.execute.choose import SPARSE
 from prunegap.trained.execute.semi_structured import SemiStructuredLinear, SemiStructuredWeight
 from prunegap.trained.execute.sparse_layers import SparseConv2d, SparseLinear
+from prunegap.trained.execute.striped_linear import StripedLinear
 from prunegap.trained.structure import ShrunkModule, Structure, file
 from prunegap.trained.structure.shrink import cut
 from prunegap.whole_file import write_whole
 
 SPARSE_KEY = "prunegap-sparse"
 STATE_KEY = "prunegap-state"
-_PARTS, _PACKED_PARTS = ("crow", "col", "values"), ("values", "places")
-_PACKED = "2:4"
-"""Stands where a sparse matrix has the side of its blocks."""
+_PACKED, _STRIPS = "2:4", "strips"
+"""Stand where a sparse matrix has the side of its blocks."""
+_PARTS = {_PACKED: ("values", "places"), _STRIPS: ("starts", "places", "values")}
+_MATRIX_PARTS = ("crow", "col", "values")
 _Layout = int | str
 _OPERATIONS = ("aten::linear", "aten::conv2d")
 
@@ -47,8 +51,8 @@ def save_model(path: Path, run: nn.Module, masked: nn.Module, structure: Structu
     tensors, header = file.contents(cut(masked, structure, {}).eval())
     told: dict[str, tuple[_Layout, list[int]]] = {}
     for name, layer in run.named_modules():
-        if isinstance(layer, (SparseLinear, SparseConv2d, SemiStructuredLinear)) and f"{name}.weight" in tensors:
-            layout = _PACKED if isinstance(layer, SemiStructuredLinear) else layer.weight.block
+        if isinstance(layer, SPARSE) and f"{name}.weight" in tensors:
+            layout = _layout(layer)
             told[name] = (layout, list(tensors.pop(f"{name}.weight").shape))
             parts = {part: getattr(layer.weight, part).cpu().contiguous() for part in _parts(layout)}
             tensors |= {f"{name}.weight.{part}": value for part, value in parts.items()}
@@ -83,14 +87,23 @@ def load(path: str | Path) -> nn.Module:
         raise BadInputError(str(path), f"is damaged ({error!r})", "save it again") from None
 
 
+def _layout(layer: SparseLinear | SparseConv2d | StripedLinear | SemiStructuredLinear) -> _Layout:
+    if isinstance(layer, (SparseLinear, SparseConv2d)):
+        return layer.weight.block
+    return _PACKED if isinstance(layer, SemiStructuredLinear) else _STRIPS
+
+
 def _parts(layout: _Layout) -> tuple[str, ...]:
-    return _PACKED_PARTS if layout == _PACKED else _PARTS
+    return _MATRIX_PARTS if isinstance(layout, int) else _PARTS[layout]
 
 
 def _dense(tensors: dict[str, Tensor], name: str, layout: _Layout, shape: list[int]) -> Tensor:
     parts = [tensors.pop(f"{name}.weight.{part}") for part in _parts(layout)]
     if layout == _PACKED:
         return SemiStructuredWeight.of(*parts).dense()
+    if layout == _STRIPS:
+        strips = parts[0].numpy(), parts[1].numpy(), parts[2].numpy()
+        return torch.from_numpy(whole_matrix(strips, shape[1]))
     crow, col, values = parts
     make = torch.sparse_csr_tensor if layout == 1 else torch.sparse_bsr_tensor
     with warnings.catch_warnings():
@@ -135,7 +148,9 @@ def _layer(node: fx.Node, state: Mapping[str, Tensor], layout: _Layout) -> nn.Mo
     if weight.ndim == 2:
         linear = nn.Linear(weight.shape[1], weight.shape[0], bias is not None, dtype=weight.dtype)
         linear = _filled(linear, weight, bias)
-        return SparseLinear(linear, layout) if isinstance(layout, int) else SemiStructuredLinear(linear)
+        if isinstance(layout, int):
+            return SparseLinear(linear, layout)
+        return SemiStructuredLinear(linear) if layout == _PACKED else StripedLinear(linear)
     sizes: dict[str, Any] = {key: tuple(given[key]) for key in ("stride", "padding", "dilation") if key in given}
     sizes |= {"bias": bias is not None, "dtype": weight.dtype}
     conv = nn.Conv2d(weight.shape[1], weight.shape[0], (weight.shape[2], weight.shape[3]), **sizes)

@@ -22,11 +22,13 @@ from prunegap.trained.calibrate import Batch, run
 from prunegap.trained.execute.forms import sparse_forms
 from prunegap.trained.execute.semi_structured import SemiStructuredLinear, is_two_of_four
 from prunegap.trained.execute.sparse_layers import SparseConv2d, SparseLinear
+from prunegap.trained.execute.striped_linear import StripedLinear
 from prunegap.trained.latency import Stopwatch
 from prunegap.trained.timed_call import timed_call
 from prunegap.trained.timing import Span, timed_in_turns, timed_turn
 
 DENSE = "dense"
+SPARSE = (SparseLinear, SparseConv2d, StripedLinear, SemiStructuredLinear)
 LEAST_GAIN = 0.05
 """A sparse form must surely (low end of the 95 % interval) be faster than dense by this part."""
 HOPELESS, HOPELESS_AT_ONCE = 1.5, 3.0
@@ -41,7 +43,7 @@ precision so many roundings of an output."""
 
 @dataclass(frozen=True)
 class Choice:
-    """How one layer is executed: `kind` dense, csr, bsr or 2:4, the seconds of every form that was timed, and why."""
+    """How one layer is executed: `kind` (dense, csr, bsr, strips, 2:4), the seconds of every form timed, and why."""
 
     layer: str
     kind: str
@@ -220,14 +222,14 @@ def multiply_adds(model: nn.Module, inputs: Batch) -> int:
 
     def count(layer: nn.Module, given: tuple[Any, ...], outputs: Tensor) -> None:
         nonlocal total
-        if isinstance(layer, (SparseLinear, SparseConv2d, SemiStructuredLinear)):
+        if isinstance(layer, SPARSE):
             kept, channels = layer.weight.stored, layer.weight.shape[0]
         else:
             assert isinstance(layer, (nn.Linear, nn.Conv2d))
             kept, channels = int((layer.weight != 0).sum()), layer.weight.shape[0]
         total += kept * (math.prod(outputs.shape) // max(1, channels))
 
-    layers = (nn.Linear, nn.Conv2d, SparseLinear, SparseConv2d, SemiStructuredLinear)
+    layers = (nn.Linear, nn.Conv2d, *SPARSE)
     handles = [m.register_forward_hook(count) for m in model.modules() if isinstance(m, layers)]
     try:
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""All executions of a layer that leave its zeros out: sparse matrices, and the sparse tensor cores of a GPU."""
+"""Every execution of a layer that leaves its zeros out: torch's sparse matrices, strips, sparse tensor cores."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ from torch import nn
 
 from prunegap.trained.execute.semi_structured import two_of_four
 from prunegap.trained.execute.sparse_layers import matrix_forms
+from prunegap.trained.execute.striped_linear import striped
 
 
 def sparse_forms(layer: nn.Module) -> dict[str, nn.Module]:
-    """Return the executions that can replace `layer`: `csr`, `bsr` where whole blocks are zero, `2:4` on a GPU."""
-    packed = two_of_four(layer)
-    return matrix_forms(layer) if packed is None else {**matrix_forms(layer), "2:4": packed}
+    """Return the executions that can replace `layer`, by name.
+
+    `csr`; `bsr` where whole blocks are zero; `strips` (prunegap's own product) on the processor; `2:4` on a GPU.
+    """
+    others = {"strips": striped(layer), "2:4": two_of_four(layer)}
+    return matrix_forms(layer) | {name: form for name, form in others.items() if form is not None}
