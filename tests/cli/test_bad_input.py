@@ -65,7 +65,7 @@ def test_measure_refuses(options: list[str], tmp_path: Path, capsys: pytest.Capt
     [
         ([], "Missing command", "prunegap"),
         (["mesure"], "'mesure'", "prunegap"),
-        (["search"], "'--network'", "prunegap search"),
+        (["search"], "'--epsilon'", "prunegap search"),
         (["verify"], "'files'", "prunegap verify"),
         (["search", "--epsilon", "0.1"], "'--network'", "prunegap search"),
         (["ticket", "make"], "'state'", "prunegap ticket make"),
@@ -174,6 +174,24 @@ def test_search_refuses_options(options: list[str], tmp_path: Path, capsys: pyte
     epsilon = [] if "--epsilon" in options else ["--epsilon", "0.1"]
     told = refused(["search", "--network", str(tmp_path / "network.npz"), *epsilon, *options], capsys)
     assert options[1].split("/")[0] in told
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--dimension", "2"], "'--network'"),
+        (["--width", "20"], "'--network'"),
+        (["--network", "network.npz", "--dimension", "2"], "--network"),
+        (["--dimension", "0", "--width", "20"], "dimension 0"),
+        (["--dimension", "2", "--width", "-1"], "width -1"),
+        (["--dimension", "2", "--width", "20", "--seed", "-1"], "seed -1"),
+        (["--dimension", "2", "--width", "20", "--init", "cauchy"], "init 'cauchy'"),
+        (["--dimension", "4096", "--width", "1000000"], "1000000 neurons of 4096 inputs"),
+        (["--dimension", "4096", "--width", "1000000", "--granularity", "weight", "--readout", "linear"], "61020"),
+    ],
+)
+def test_search_refuses_draws(options: list[str], named: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert named in refused(["search", "--epsilon", "0.1", *options], capsys)
 
 
 def test_search_overwrites_no_file_that_is_not_a_ticket(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from prunegap.cli import run
 from prunegap.study.store import DATABASE, TICKETS, Store
 
 GRID = ["--dimension", "1,2", "--epsilon", "0.5,0.3", "--seeds", "2", "--workers", "2", "--time-limit", "600"]
@@ -140,6 +141,40 @@ def test_search_finds_a_ticket_and_saves_it(granularity: str, tmp_path: Path) ->
     assert (said["kept_neurons"], said["kept_weights"]) == (1, 2)
     assert prunegap("verify", "t.safetensors", cwd=tmp_path).returncode == 0
     assert prunegap("search", *options, cwd=tmp_path).stdout.startswith("found: ")
+
+
+def test_search_finds_a_ticket_in_a_draw(tmp_path: Path) -> None:
+    options = ("--dimension", "2", "--width", "60", "--seed", "1", "--epsilon", "0.1", "--out", "t.safetensors")
+    done = prunegap("search", *options, "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["status"] == "found"
+    # The file holds the recipe and no network.
+    assert (tmp_path / "t.safetensors").stat().st_size < 1500
+    assert prunegap("verify", "t.safetensors", cwd=tmp_path).returncode == 0
+
+
+def test_search_goes_through_a_draw_too_wide_to_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With a limit of 3,000 neurons of 16 inputs: found within it and stored, found beyond it, and not found."""
+    monkeypatch.setattr("prunegap.model.draw.HELD_BYTES", 3000 * 17 * 8)
+    monkeypatch.setattr("prunegap.search.streamed.ENTRIES", 100 * 17)
+    place = tmp_path / "t.safetensors"
+    line = ["search", "--dimension", "16", "--width", "40000", "--granularity", "weight", "--out", str(place)]
+    assert run([*line, "--epsilon", "0.05", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["status"], said["kept_neurons"]) == ("found", said["kept_weights"])
+    assert said["error_upper"] <= 0.05
+    assert run(["verify", str(place)]) == 0
+    before = place.read_bytes()
+    capsys.readouterr()
+    assert run([*line, "--epsilon", "0.002"]) == 1
+    told = capsys.readouterr()
+    assert told.out.startswith("found: weight pruning of 40000 neurons to error 0.002 keeps")
+    assert told.err.startswith("not written")
+    assert place.read_bytes() == before
+    assert run([*line, "--epsilon", "0.000001"]) == 0
+    assert capsys.readouterr().out.startswith("undecided: ")
 
 
 def test_search_proves_that_there_is_none(tmp_path: Path) -> None:

@@ -89,8 +89,14 @@ def status(
 
 @app.command()
 def search(
-    network: Annotated[Path, typer.Option(help="A .npz file with arrays W (n, d), v (n,) and target (d,).")],
     epsilon: Annotated[float, typer.Option(help="Error allowed on the unit ball.")],
+    network: Annotated[
+        Path | None, typer.Option(help="A .npz file with arrays W (n, d), v (n,) and target (d,).")
+    ] = None,
+    dimension: Annotated[int | None, typer.Option(help="Without --network: inputs of a random network.")] = None,
+    width: Annotated[int | None, typer.Option(help="Without --network: its hidden neurons.")] = None,
+    seed: Annotated[int, typer.Option(help="Without --network: which draw it is.")] = 0,
+    init: Annotated[str, typer.Option(help="Without --network: uniform or normal.")] = "uniform",
     granularity: Annotated[str, typer.Option(help="weight, neuron, N:M or block:K.")] = "neuron",
     readout: Annotated[str, typer.Option(help="relu or linear.")] = "relu",
     time_limit: Annotated[float, typer.Option(help="Seconds the search may take; inf for no limit.")] = 60.0,
@@ -98,10 +104,11 @@ def search(
     out: Annotated[Path | None, typer.Option(help="Write the ticket to this file.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a sentence.")] = False,
 ) -> None:
-    """Find a ticket in a network of your own, or prove that it holds none."""
-    from prunegap.cli.search import run
+    """Find a ticket in a network of your own or in a random one, or prove that it holds none."""
+    from prunegap.cli.search import Asked, run
 
-    run(network, epsilon, granularity, readout, time_limit, workers, out, json)
+    source = (network, dimension, width, seed, init)
+    run(Asked(*source, epsilon, granularity, readout), time_limit, workers, out, json)
 
 
 @app.command()

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import sys
+import time
 import zipfile
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import typer
 from numpy.typing import NDArray
 
 from prunegap.cli import lists
+from prunegap.model.draw import Draw, Initialisation, is_too_wide, most_held
 from prunegap.model.errors import BadInputError
-from prunegap.model.granularity import parse_granularity
+from prunegap.model.granularity import Weight, parse_granularity
+from prunegap.model.mask import Mask
 from prunegap.model.network import Network, Readout
 from prunegap.model.outcome import Outcome
 from prunegap.model.problem import Problem
@@ -22,36 +28,104 @@ from prunegap.study.find import find_ticket
 from prunegap.study.ticket import Ticket
 from prunegap.study.ticket_file import load_ticket, save_ticket
 
+if TYPE_CHECKING:
+    from prunegap.search.streamed import StreamedTicket
+
 ARRAYS = ("W", "v", "target")
 _REMEDY = "save it with numpy.savez(path, W=W, v=v, target=target)"
 
 
-def run(
-    network: Path,
-    epsilon: float,
-    granularity: str,
-    readout: str,
-    time_limit: float,
-    workers: int,
-    out: Path | None,
-    as_json: bool,
-) -> None:
+@dataclass(frozen=True)
+class Asked:
+    """The question as it was typed: a network in a file, or the draw of one."""
+
+    network: Path | None
+    dimension: int | None
+    width: int | None
+    seed: int
+    init: str
+    epsilon: float
+    granularity: str
+    readout: str
+
+    def draw(self) -> Draw | None:
+        """Return the draw, or None where a file is named; raises BadInputError for both and for neither."""
+        drawn = self.dimension is not None, self.width is not None
+        if self.network is not None and any(drawn):
+            raise BadInputError("--network", "already says which network it is", "leave --dimension and --width out")
+        if self.network is None and (self.dimension is None or self.width is None):
+            remedy = "give a file, or --dimension and --width of a random network"
+            raise BadInputError("'--network'", "is missing", f"{remedy}; see prunegap search --help")
+        return None if self.dimension is None else Draw(self.dimension, self.seed, Initialisation.parse(self.init))
+
+    def problem(self, draw: Draw | None) -> Problem:
+        """Return the problem, its network held in memory."""
+        rest = self.epsilon, parse_granularity(self.granularity), Readout.parse(self.readout)
+        if draw is not None:
+            assert self.width is not None
+            return Problem.from_draw(draw, self.width, *rest)
+        assert self.network is not None
+        arrays = load_arrays(self.network)
+        return Problem(Network(arrays["W"], arrays["v"]), arrays["target"], *rest)
+
+
+def run(asked: Asked, time_limit: float, workers: int, out: Path | None, as_json: bool) -> None:
     """Search, save and print."""
-    budget = Budget(lists.time_limit(time_limit), workers)
-    arrays = load_arrays(network)
-    problem = Problem(
-        Network(arrays["W"], arrays["v"]),
-        arrays["target"],
-        epsilon,
-        parse_granularity(granularity),
-        Readout.parse(readout),
-    )
+    budget, draw = Budget(lists.time_limit(time_limit), workers), asked.draw()
+    if draw is not None and asked.width is not None and is_too_wide(draw, asked.width):
+        _run_streamed(asked, draw, budget, out, as_json)
+        return
+    problem = asked.problem(draw)
     if out is not None:
         _refuse_to_overwrite(out)
     outcome = find_ticket(problem, budget)
     if out is not None and outcome.mask is not None and outcome.certificate is not None:
-        save_ticket(out, Ticket(problem, outcome.mask, outcome.certificate.error_upper))
+        save_ticket(out, Ticket(problem, outcome.mask, outcome.certificate.error_upper, draw))
     print(json.dumps(as_object(outcome)) if as_json else _sentence(outcome, problem))
+
+
+def _run_streamed(asked: Asked, draw: Draw, budget: Budget, out: Path | None, as_json: bool) -> None:
+    """Look for single weights in a draw too wide to hold; its ticket is stored with the neurons that it needs."""
+    from prunegap.search.streamed import streamed_ticket
+
+    assert asked.width is not None
+    granularity, readout = parse_granularity(asked.granularity), Readout.parse(asked.readout)
+    if not isinstance(granularity, Weight) or readout is not Readout.RELU:
+        size = f"{asked.width} neurons of {draw.dimension} inputs"
+        rule = "are more than is held at once, and only weight pruning with a relu readout goes without"
+        raise BadInputError(size, rule, f"use a width of at most {most_held(draw)}")
+    if out is not None:
+        _refuse_to_overwrite(out)
+    start = time.monotonic()
+    ticket = streamed_ticket(draw, asked.width, asked.epsilon, budget)
+    seconds = time.monotonic() - start
+    question = f"weight pruning of {asked.width} neurons to error {asked.epsilon:g}"
+    if ticket is None:
+        found = dict.fromkeys(("error_upper", "kept_neurons", "kept_weights"))
+        sentence = f"undecided: {question}: no ticket of one neuron a sum was found, which proves nothing"
+    else:
+        error, kept = ticket.certificate.error_upper, ticket.neurons.size
+        found = {"error_upper": error, "kept_neurons": kept, "kept_weights": kept}
+        sentence = (
+            f"found: {question} keeps {kept} neurons and {kept} weights among the first {ticket.least_width}; "
+            f"error proven to be at most {error:.6g}"
+        )
+    status = {"status": "undecided" if ticket is None else "found"}
+    print(json.dumps({**status, **found, "seconds": seconds}) if as_json else sentence)
+    if out is not None and ticket is not None:
+        if is_too_wide(draw, ticket.least_width):
+            print(
+                f"not written: a ticket of {ticket.least_width} neurons is more than is held at once", file=sys.stderr
+            )
+            raise typer.Exit(1)
+        save_ticket(out, _held(draw, ticket, asked.epsilon))
+
+
+def _held(draw: Draw, ticket: StreamedTicket, epsilon: float) -> Ticket:
+    rows = np.zeros((ticket.least_width, draw.dimension), dtype=np.bool_)
+    rows[ticket.neurons, ticket.inputs] = True
+    problem = Problem.from_draw(draw, ticket.least_width, epsilon, Weight())
+    return Ticket(problem, Mask.from_rows(rows), ticket.certificate.error_upper, draw)
 
 
 def load_arrays(path: Path) -> dict[str, NDArray[Any]]:

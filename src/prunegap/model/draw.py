@@ -16,6 +16,8 @@ from prunegap.model.network import Network, Vector, frozen_array
 
 STREAM = "numpy-pcg64-rows-1"
 """Name of the bit stream; it changes whenever the numbers would."""
+HELD_BYTES = 2_000_000_000
+"""Bytes of the arrays of a network above which nobody should hold it: searches need a few times as much."""
 
 
 class Initialisation(StrEnum):
@@ -68,3 +70,13 @@ class Draw:
         """Return the target vector w* of norm 1, shape (dimension,), read-only."""
         direction = np.random.default_rng([self.seed, 1]).standard_normal(self.dimension)
         return frozen_array(direction / np.linalg.norm(direction), "target", 1)
+
+
+def is_too_wide(draw: Draw, width: int) -> bool:
+    """Whether the network of that width takes more than HELD_BYTES."""
+    return width > most_held(draw)
+
+
+def most_held(draw: Draw) -> int:
+    """Return the greatest width whose network takes at most HELD_BYTES."""
+    return HELD_BYTES // (8 * (draw.dimension + 1))

@@ -27,6 +27,7 @@ from prunegap.model.errors import BadInputError
 from prunegap.model.network import Matrix, Readout, Vector
 from prunegap.model.outcome import Certificate
 from prunegap.model.problem import checked_epsilon
+from prunegap.search.base import Budget, Deadline
 
 Integers = NDArray[np.int64]
 
@@ -129,18 +130,20 @@ class _Memory:
         return place, rank, float(error_of(residuals))
 
 
-def streamed_ticket(draw: Draw, width: int, epsilon: float) -> StreamedTicket | None:
+def streamed_ticket(draw: Draw, width: int, epsilon: float, budget: Budget | None = None) -> StreamedTicket | None:
     """Return a certified ticket of single weights in the first `width` neurons of the draw (relu readout), or None.
 
     Reads no more rows than it needs. Time is about 5 ns a weight read, memory some 100 numbers a sum and what the
-    certificate takes: a dense row for each kept neuron. None says nothing about whether there is a ticket. Raises
-    BadInputError for a width below 1 or an epsilon that is not above 0.
+    certificate takes: a dense row for each kept neuron. None says nothing about whether there is a ticket; the time
+    of `budget` may have run out, too. Raises BadInputError for a width below 1 or an epsilon that is not above 0.
     """
     if width < 1:
         raise BadInputError(f"width {width}", "must be at least 1", "use a width of at least 1")
     within = checked_epsilon(epsilon) * (1.0 - MARGIN)
-    memory, tried = _Memory(draw.target()), 0.0
+    memory, tried, deadline = _Memory(draw.target()), 0.0, Deadline(budget or Budget())
     for start, rows in drawn_rows(draw, width):
+        if deadline.expired:
+            return None
         memory.take(start, rows)
         seen = start + len(rows)
         if (seen < WIDENING * tried and seen < width) or memory.least_error() > within:
