@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prunegap.kernels.jit import compiled
+from prunegap.kernels.row_vectors import LANES, add_scaled, decide, find_tight
 
 Integers = NDArray[np.int32]
 Places = NDArray[np.int64]
@@ -28,17 +29,19 @@ CAP = 1 << 30
 """What is held to be left to a bound that no choice can reach: more than all integers of a row together."""
 
 SLACK = 3
-"""Rows with more left than so many times their greatest entry have no say in the choice of a column."""
+"""Rows with more left than so many times their greatest free entry have no say in the choice of a column."""
 
 
 def laid_out(steps: Integers) -> Laid:
     """Return rows of integers (n, rows) as `climb` takes them: (steps, sizes, starts, columns, entries, greatest).
 
-    sizes (rows, n) are the magnitudes; entries[starts[r] : starts[r + 1]] row r's non-zero integers, greatest
-    magnitude first, and columns where they stand; greatest (rows,) the greatest magnitudes.
+    sizes (rows, n, zeros up to a multiple of LANES) are the magnitudes; entries[starts[r] : starts[r + 1]] row r's
+    non-zero integers, greatest magnitude first, and columns where they stand; greatest (rows,) the greatest of each.
     """
     steps = np.ascontiguousarray(steps)
-    sizes = np.ascontiguousarray(np.abs(steps).T, dtype=np.float32)
+    n, rows = steps.shape
+    sizes = np.zeros((rows, -(-n // LANES) * LANES), dtype=np.float32)
+    sizes[:, :n] = np.abs(steps).T
     return steps, sizes, *by_magnitude(steps), np.abs(steps).max(axis=0, initial=0)
 
 
@@ -78,35 +81,34 @@ def by_magnitude(steps):
 
 @compiled
 def propagate(
-    steps, starts, columns, entries, greatest, states, ups, downs, at, touched, trail, fixed, weights, acts, todo
+    steps, starts, columns, entries, states, ups, downs, heads, reach, at, touched, trail, fixed, weights, acts, tight
 ):  # fmt: skip
     """Apply the columns trail[:fixed], and all that follows, to the level `at`; return whether every row can hold.
 
     steps (n, rows) holds the integers; states (levels, n) is 1, 0 or FREE; ups and downs (levels, rows) are what is
-    left to the bounds; touched (rows,) marks rows to look at; acts (rows,) counts what a row forced or broke.
+    left to the bounds; heads (levels, rows) how many of a row's first entries are known to be decided, and reach
+    (levels, rows) the magnitude of the next; touched (rows,) marks rows to look at; acts (rows,) counts what a row
+    forced or broke; `tight` is room for a bit a row in words of LANES.
     """
     rows = ups.shape[1]
+    even = rows - rows % LANES
+    level = at * rows
     zero = np.int32(0)
     applied = 0
     while True:
         while applied < fixed:
             column = trail[applied]
             applied += 1
-            signs = zero
-            if states[at, column] == 1:
-                for r in range(rows):
-                    k = steps[column, r]
-                    up, down = ups[at, r] - max(k, zero), downs[at, r] + min(k, zero)
-                    ups[at, r], downs[at, r] = up, down
-                    touched[r] |= k
-                    signs |= up | down
-            else:
-                for r in range(rows):
-                    k = steps[column, r]
-                    up, down = ups[at, r] + min(k, zero), downs[at, r] - max(k, zero)
-                    ups[at, r], downs[at, r] = up, down
-                    touched[r] |= k
-                    signs |= up | down
+            kept = states[at, column] == 1
+            signs = decide(steps, column * rows, ups, downs, level, touched, even, np.int64(kept))
+            for r in range(even, rows):
+                k = steps[column, r]
+                rise, fall = max(k, zero), min(k, zero)
+                up = ups[at, r] - rise if kept else ups[at, r] + fall
+                down = downs[at, r] + fall if kept else downs[at, r] - rise
+                ups[at, r], downs[at, r] = up, down
+                touched[r] |= k
+                signs |= up | down
             if signs < 0:
                 for r in range(rows):
                     touched[r] = 0
@@ -114,46 +116,57 @@ def propagate(
                         weights[r] += np.float32(1.0)
                         acts[r] += 1
                 return False
-        count = 0
-        for r in range(rows):
-            todo[count] = r
-            count += (touched[r] != 0) & (min(ups[at, r], downs[at, r]) < greatest[r])
+        find_tight(ups, downs, level, touched, reach, tight, even)
+        tight[even // LANES] = 0
+        for r in range(even, rows):
+            if touched[r] != 0 and min(ups[at, r], downs[at, r]) < reach[at, r]:
+                tight[even // LANES] |= np.uint16(1 << (r - even))
             touched[r] = 0
-        for t in range(count):
-            r = todo[t]
-            up, down = ups[at, r], downs[at, r]
-            least = min(up, down)
-            for e in range(starts[r], starts[r + 1]):
-                k = entries[e]
-                size = abs(k)
-                if size <= least:
-                    break
-                column = columns[e]
-                if states[at, column] != FREE:
+        for w in range(even // LANES + 1):
+            word = tight[w]
+            r = w * LANES - 1
+            while word != 0:
+                r += 1
+                is_tight = word & 1
+                word >>= 1
+                if not is_tight:
                     continue
-                acts[r] += 1
-                if size > up and size > down:
-                    weights[r] += np.float32(1.0)
-                    return False
-                # Too large to go up: the column stays where the sum is least; else where it is greatest.
-                states[at, column] = 1 if (k > 0) == (size <= up) else 0
-                trail[fixed] = column
-                fixed += 1
+                up, down = ups[at, r], downs[at, r]
+                least = min(up, down)
+                head, end = starts[r] + heads[at, r], starts[r + 1]
+                while head < end and states[at, columns[head]] != FREE:
+                    head += 1
+                heads[at, r] = head - starts[r]
+                reach[at, r] = abs(entries[head]) if head < end else 0
+                for e in range(head, end):
+                    k = entries[e]
+                    size = abs(k)
+                    if size <= least:
+                        break
+                    column = columns[e]
+                    if states[at, column] != FREE:
+                        continue
+                    acts[r] += 1
+                    if size > up and size > down:
+                        weights[r] += np.float32(1.0)
+                        return False
+                    # Too large to go up: the column stays where the sum is least; else where it is greatest.
+                    states[at, column] = 1 if (k > 0) == (size <= up) else 0
+                    trail[fixed] = column
+                    fixed += 1
         if applied == fixed:
             return True
 
 
 @compiled
-def heaviest(sizes, greatest, states, ups, downs, at, last, weights, scores):
+def heaviest(sizes, reach, states, ups, downs, at, last, weights, scores):
     """Return the free column up to `last` that weighs most in tight rows, or -1 where no column is free."""
-    for j in range(last + 1):
-        scores[j] = np.float32(0.0)
+    scores[:] = np.float32(0.0)
+    stride, count = sizes.shape[1], (last // LANES + 1) * LANES
     for r in range(ups.shape[1]):
         left = min(ups[at, r], downs[at, r])
-        if left <= SLACK * np.int64(greatest[r]):
-            weight = weights[r] / (np.float32(left) + np.float32(1.0))
-            for j in range(last + 1):
-                scores[j] += weight * sizes[r, j]
+        if left <= SLACK * np.int64(reach[at, r]):
+            add_scaled(scores, sizes, r * stride, weights[r] / (np.float32(left) + np.float32(1.0)), count)
     best, chosen = np.float32(-1.0), -1
     for j in range(last + 1):
         if states[at, j] == FREE and scores[j] > best:
@@ -164,7 +177,7 @@ def heaviest(sizes, greatest, states, ups, downs, at, last, weights, scores):
 @compiled
 def climb(
     steps, sizes, starts, columns, entries, greatest, room_up, room_down, weights, acts,
-    states, ups, downs, branches, tried, meta, node_limit,
+    states, ups, downs, heads, reach, branches, tried, meta, node_limit,
 ):  # fmt: skip
     """Go on with the walk in `meta`: PAUSED after about `node_limit` nodes, SOLUTION, or IMPOSSIBLE to the end.
 
@@ -174,7 +187,7 @@ def climb(
     """
     n, rows = steps.shape
     touched, trail = np.zeros(rows, np.int32), np.empty(n + 1, np.int64)
-    todo, scores = np.empty(rows + 1, np.int64), np.empty(n, np.float32)
+    tight, scores = np.zeros(rows // LANES + 1, np.uint16), np.zeros(sizes.shape[1], np.float32)
     depth, nodes, verdict = meta[DEPTH], 0, -1
     while verdict < 0:
         if depth < 0:
@@ -189,6 +202,7 @@ def climb(
                 room_up[r] += max(0, -steps[last, r])
                 room_down[r] += max(0, steps[last, r])
                 ups[0, r], downs[0, r] = min(CAP, room_up[r]), min(CAP, room_down[r])
+                heads[0, r], reach[0, r] = 0, greatest[r]
                 hopeless |= room_up[r] < 0 or room_down[r] < 0
             for j in range(n):
                 states[0, j] = FREE if j < last else 0
@@ -205,7 +219,7 @@ def climb(
                 if nodes >= node_limit:
                     verdict = PAUSED
                     continue
-                chosen = heaviest(sizes, greatest, states, ups, downs, depth, meta[LAST], weights, scores)
+                chosen = heaviest(sizes, reach, states, ups, downs, depth, meta[LAST], weights, scores)
                 if chosen < 0:
                     tried[depth] = 2
                     verdict = SOLUTION
@@ -217,12 +231,13 @@ def climb(
             level = depth + 1
             for r in range(rows):
                 ups[level, r], downs[level, r] = ups[depth, r], downs[depth, r]
+                heads[level, r], reach[level, r] = heads[depth, r], reach[depth, r]
             states[level] = states[depth]
             states[level, branches[depth]] = 1 if tried[depth] == 1 else 0
             trail[0] = branches[depth]
         if not hopeless and propagate(
-            steps, starts, columns, entries, greatest, states, ups, downs, level, touched, trail, 1, weights, acts,
-            todo,
+            steps, starts, columns, entries, states, ups, downs, heads, reach, level, touched, trail, 1, weights,
+            acts, tight,
         ):  # fmt: skip
             depth = level
             tried[depth] = 0

@@ -196,29 +196,3 @@ def match(query, query_widths, stored, stored_widths, starts, grid, far, target,
                             found += 1
                         k += 1
     return found, query.shape[0]
-
-
-@compiled
-def screen(angles, strengths, is_b, kept, limit, linear):
-    """Return whether the kept kinks (ascending) have error at most `limit` at every kept kink, front and back.
-
-    Angles are measured from the target. The error at finitely many inputs is a lower bound of the error.
-    """
-    for j in kept:
-        front, back = 0.0, 0.0
-        for i in kept:
-            value = strengths[i] * np.sin(angles[j] - angles[i])
-            right = angles[i] < angles[j]
-            if is_b[i]:
-                front += value if right else 0.0
-                back -= 0.0 if right else value
-            else:
-                front -= 0.0 if right else value
-                back += value if right else 0.0
-        goal = np.cos(angles[j])
-        if linear:
-            if abs(front - goal) > limit or abs(back) > limit:
-                return False
-        elif front > goal + limit or back > limit or (goal > limit and front < goal - limit):
-            return False
-    return True

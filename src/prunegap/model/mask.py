@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -69,10 +70,12 @@ class Mask:
         """Number of columns."""
         return int(self.kept_weights.shape[1])
 
-    @property
+    @cached_property
     def alive(self) -> NDArray[np.bool_]:
         """Rows that compute something, shape (n,)."""
-        return np.asarray(self.kept_outputs & self.kept_weights.any(axis=1))
+        alive = np.asarray(self.kept_outputs & self.kept_weights.any(axis=1))
+        alive.setflags(write=False)
+        return alive
 
     @property
     def kept_neurons(self) -> int:
@@ -84,7 +87,7 @@ class Mask:
         """Number of kept entries of W in rows that compute something."""
         return int(self.kept_weights[self.alive].sum())
 
-    @property
+    @cached_property
     def least_width(self) -> int:
         """The width of the narrowest prefix that holds this ticket: 1 + the last living row, or 0."""
         alive = np.flatnonzero(self.alive)

@@ -15,8 +15,8 @@ from typing import ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from prunegap.kernels.branch import DEPTH, IMPOSSIBLE, LAST, NODES, PAUSED, climb, laid_out, room_left
-from prunegap.kernels.join import screen
+from prunegap.kernels.branch import IMPOSSIBLE, LAST, NODES, PAUSED, laid_out, room_left
+from prunegap.kernels.screened_climb import climb_to_screened
 from prunegap.kernels.tents import POINTS, REACHES, conditions, rounded
 from prunegap.model.mask import Mask
 from prunegap.model.network import Matrix
@@ -88,11 +88,16 @@ class _Walk:
         laid = laid_out(self._steps)
         weights, acts = self.memory[self._ids], np.zeros(rows, dtype=np.int64)
         states = np.zeros((count + 2, count), dtype=np.int8)
-        ups, downs = np.zeros((count + 2, rows), dtype=np.int32), np.zeros((count + 2, rows), dtype=np.int32)
+        ups, downs, heads, reach = np.zeros((4, count + 2, rows), dtype=np.int32)
         branches, tried = np.zeros(count + 2, dtype=np.int64), np.zeros(count + 2, dtype=np.int8)
+        circle = self._circle
+        kinks = circle.angles, circle.strengths, circle.is_b, np.argsort(self._kinks), circle.tube, circle.linear
+        kept = np.empty(count, dtype=np.int64)
         while not self.stopped and self.ticket is None:
-            verdict = climb(
-                *laid, *self._room, weights, acts, states, ups, downs, branches, tried, self._meta, CHUNK_NODES
+            verdict, size = climb_to_screened(
+                *laid, *self._room, weights, acts, states, ups, downs, heads, reach, branches, tried, self._meta,
+                CHUNK_NODES,
+                *kinks, kept,
             )  # fmt: skip
             last = int(self._meta[LAST])
             self.proven = self.window
@@ -102,15 +107,12 @@ class _Walk:
             if verdict == PAUSED:
                 self.stopped = "the time limit was reached" if deadline.expired else ""
             else:
-                self._consider(np.sort(self._kinks[states[self._meta[DEPTH]] == 1]))
+                self._consider(kept[:size])
         self.memory[self._ids] = weights
 
     def _consider(self, kept: NDArray[np.int64]) -> None:
-        """Screen and certify the kept kinks, ascending."""
-        circle = self._circle
-        if not screen(circle.angles, circle.strengths, circle.is_b, kept, circle.tube, circle.linear):
-            return
-        mask = Mask.of_neurons(circle.neurons[kept], self.problem.width, 2)
+        """Certify the kept kinks, ascending, which have passed the screen."""
+        mask = Mask.of_neurons(self._circle.neurons[kept], self.problem.width, 2)
         # The caller asks for the certificate of this mask again.
         certificate = certified(self.problem, mask)
         if certificate.proves(self.problem.epsilon):

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from prunegap.certify import certify
 from prunegap.kernels.half_circle import LINEAR_COLUMNS
-from prunegap.kernels.join import Cells, match, mirror, screen
+from prunegap.kernels.join import Cells, match, mirror
+from prunegap.kernels.screen import screen
 from prunegap.model.mask import Mask
 from prunegap.model.network import Matrix, Readout
 from prunegap.model.outcome import Finding

@@ -82,6 +82,9 @@ class Walk:
         self._weights, self._acts = pool.weights[chosen], np.zeros(rows, dtype=np.int64)
         self._states = np.zeros((count + 2, count), dtype=np.int8)
         self._left = np.zeros((count + 2, rows), dtype=np.int32), np.zeros((count + 2, rows), dtype=np.int32)
+        # Nothing is known yet about which of a row's entries are decided.
+        self._heads = np.zeros((count + 2, rows), dtype=np.int32)
+        self._reach = np.repeat(self._rows[-1][None, :], count + 2, axis=0)
         self._path = np.zeros(count + 2, dtype=np.int64), np.zeros(count + 2, dtype=np.int8)
         self._meta = np.array([first - 1, -1, 0])
         if before is not None:
@@ -122,8 +125,12 @@ class Walk:
 
     def advance(self, nodes: int) -> int:
         """Go on for about so many nodes; return PAUSED, SOLUTION or IMPOSSIBLE (`kernels.branch`)."""
-        return int(climb(*self._rows, *self._room, self._weights, self._acts, self._states, *self._left, *self._path,
-                         self._meta, nodes))  # fmt: skip
+        return int(
+            climb(
+                *self._rows, *self._room, self._weights, self._acts, self._states, *self._left, self._heads,
+                self._reach, *self._path, self._meta, nodes,
+            )
+        )  # fmt: skip
 
     def teach(self) -> None:
         """Tell the pool what the rows did."""

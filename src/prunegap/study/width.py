@@ -235,9 +235,9 @@ class _Run:
         """Seconds spent on the cell, earlier calls included."""
         return self.before + self.deadline.elapsed
 
-    def ask(self, search: Search, width: int, seconds: float | None, inputs: Matrix | None = None) -> Outcome:
+    def ask(self, search: Search, problem: Problem, seconds: float | None, inputs: Matrix | None = None) -> Outcome:
         """Return the search's answer about one width, with the threads that are free now."""
-        return search.search(self.bracket.cell.problem(width), Budget(seconds, self.overseer.threads()), inputs)
+        return search.search(problem, Budget(seconds, self.overseer.threads()), inputs)
 
     def merge(self, outcome: Outcome) -> None:
         """Take in everything that the outcome proves, and pass it on where it is news."""
@@ -266,7 +266,7 @@ def _shrink(run: _Run) -> str:
     if (search := run.choose(widest)).finds_least and widest.width > bracket.lower:
         scout = search.scout if bracket.upper is None else None
         spared = effort.seconds is not None and scout is not None
-        run.merge(run.ask(search, widest.width, deadline.part(SWEEP_SHARE if spared else 1.0).budget.seconds))
+        run.merge(run.ask(search, widest, deadline.part(SWEEP_SHARE if spared else 1.0).budget.seconds))
         reached = bracket.upper is None and bracket.lower >= effort.max_width
         if spared and scout is not None and bracket.upper is None and not reached:
             _scout(run, scout, deadline)
@@ -289,10 +289,11 @@ def _shrink(run: _Run) -> str:
             if deadline.remaining <= LEAST_SHARE * effort.seconds:
                 return f"time limit of {effort.seconds:g} s reached"
             seconds = bracket.share(deadline.remaining)
-        search = run.choose(cell.problem(width))
+        problem = cell.problem(width)
+        search = run.choose(problem)
         if seconds is not None and search.scout is not None and bracket.upper is None:
             seconds /= 1.5  # leaves the scout as much as this width may take
-        outcome = run.ask(search, width, seconds, inputs)
+        outcome = run.ask(search, problem, seconds, inputs)
         growth, creep = search.growth, search.scout is not None
         inputs = inputs if outcome.inputs is None else outcome.inputs
         run.merge(outcome)
@@ -310,7 +311,8 @@ def _scout(run: _Run, scout: Search, deadline: Deadline) -> None:
     failed = max(1, bracket.lower)
     width = min(max_width, SCOUT_STEP * max(4 * bracket.cell.dimension, failed))
     while not deadline.expired:
-        outcome = run.ask(scout, width, max(1e-3, deadline.remaining / 2.0))
+        problem = bracket.cell.problem(width)
+        outcome = run.ask(scout, problem, max(1e-3, deadline.remaining / 2.0))
         if outcome.mask is None:
             failed = width
         else:
