@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prunegap.kernels.jit import compiled
-from prunegap.kernels.row_vectors import LANES, add_scaled, decide, find_tight
+from prunegap.kernels.row_vectors import ABREAST, LANES, add_scaled, decide, find_tight
 
 Integers = NDArray[np.int32]
 Places = NDArray[np.int64]
@@ -159,14 +159,21 @@ def propagate(
 
 
 @compiled
-def heaviest(sizes, reach, states, ups, downs, at, last, weights, scores):
+def heaviest(sizes, reach, states, ups, downs, at, last, weights, scores, heard, voices):
     """Return the free column up to `last` that weighs most in tight rows, or -1 where no column is free."""
     scores[:] = np.float32(0.0)
     stride, count = sizes.shape[1], (last // LANES + 1) * LANES
+    rows = 0
     for r in range(ups.shape[1]):
         left = min(ups[at, r], downs[at, r])
         if left <= SLACK * np.int64(reach[at, r]):
-            add_scaled(scores, sizes, r * stride, weights[r] / (np.float32(left) + np.float32(1.0)), count)
+            heard[rows] = r * stride
+            voices[rows] = weights[r] / (np.float32(left) + np.float32(1.0))
+            rows += 1
+    for r in range(rows, -(-rows // ABREAST) * ABREAST):
+        heard[r], voices[r] = 0, np.float32(0.0)
+    for r in range(0, rows, ABREAST):
+        add_scaled(scores, sizes, heard, voices, r, count)
     best, chosen = np.float32(-1.0), -1
     for j in range(last + 1):
         if states[at, j] == FREE and scores[j] > best:
@@ -188,6 +195,7 @@ def climb(
     n, rows = steps.shape
     touched, trail = np.zeros(rows, np.int32), np.empty(n + 1, np.int64)
     tight, scores = np.zeros(rows // LANES + 1, np.uint16), np.zeros(sizes.shape[1], np.float32)
+    heard, voices = np.zeros(rows + ABREAST, np.int64), np.zeros(rows + ABREAST, np.float32)
     depth, nodes, verdict = meta[DEPTH], 0, -1
     while verdict < 0:
         if depth < 0:
@@ -219,7 +227,7 @@ def climb(
                 if nodes >= node_limit:
                     verdict = PAUSED
                     continue
-                chosen = heaviest(sizes, reach, states, ups, downs, depth, meta[LAST], weights, scores)
+                chosen = heaviest(sizes, reach, states, ups, downs, depth, meta[LAST], weights, scores, heard, voices)
                 if chosen < 0:
                     tried[depth] = 2
                     verdict = SOLUTION

@@ -16,6 +16,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 LANES = 16
+ABREAST = 4
+"""Rows that are added up together."""
 
 _INDEX = ir.IntType(64)
 _NARROW = ir.IntType(32)
@@ -102,18 +104,26 @@ def _find_tight(_: Any, ups: Any, downs: Any, level: Any, touched: Any, reach: A
     return signature, generate
 
 
-def _add_scaled(_: Any, scores: Any, sizes: Any, row: Any, weight: Any, count: Any) -> Any:
-    """scores[j] += weight sizes[row + j] for j < count; floats."""
-    signature = types.void(scores, sizes, row, types.float32, count)
+def _add_scaled(_: Any, scores: Any, sizes: Any, rows: Any, weights: Any, first: Any, count: Any) -> Any:
+    """scores[j] += sum over i < ABREAST of weights[first + i] sizes[rows[first + i] + j], for j < count; floats."""
+    signature = types.void(scores, sizes, rows, weights, first, count)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         pointer = _pointers(context, builder, signature, arguments)
         unknown, lanes = ir.Constant(_FLOATS, ir.Undefined), ir.Constant(_INTEGERS, None)
-        weights = builder.shuffle_vector(builder.insert_element(unknown, arguments[3], _NARROW(0)), unknown, lanes)
-        with cgutils.for_range_slice(builder, _INDEX(0), arguments[4], _INDEX(LANES), _INDEX) as (j, _):
+        places, spread = [], []
+        for i in range(ABREAST):
+            at = builder.add(arguments[4], _INDEX(i))
+            places.append(builder.load(pointer(2, at, _INDEX)))
+            weight = builder.load(pointer(3, at, ir.FloatType()))
+            spread.append(builder.shuffle_vector(builder.insert_element(unknown, weight, _NARROW(0)), unknown, lanes))
+        with cgutils.for_range_slice(builder, _INDEX(0), arguments[5], _INDEX(LANES), _INDEX) as (j, _):
             score = pointer(0, j, _FLOATS)
-            more = builder.fmul(weights, _load(builder, pointer(1, builder.add(arguments[2], j), _FLOATS)))
-            _store(builder, builder.fadd(_load(builder, score), more), score)
+            total = _load(builder, score)
+            for place, weight in zip(places, spread, strict=True):
+                size = _load(builder, pointer(1, builder.add(place, j), _FLOATS))
+                total = builder.fadd(total, builder.fmul(weight, size))
+            _store(builder, total, score)
         return context.get_dummy_value()
 
     return signature, generate

@@ -25,6 +25,27 @@ from prunegap.search.base import Search
 CENSUS_ROOM = 400
 
 
+def strengths_of(problem: Problem, norm: float) -> NDArray[np.float64]:
+    """Return every neuron's strength v ||w||, in units of the target's norm."""
+    weights = problem.network.weights
+    return np.asarray(problem.network.outputs * np.hypot(weights[:, 0], weights[:, 1]) / norm)
+
+
+def reach_of(strengths: NDArray[np.float64]) -> float:
+    """Return more than any state's norm among kinks of these strengths."""
+    return 2.0 + float(np.abs(strengths).sum())
+
+
+def rounding_of(strengths: NDArray[np.float64]) -> float:
+    """Return more than a walk over kinks of these strengths loses by rounding."""
+    return 2.0 * (strengths.size + 8) * 64.0 * 2.0**-53 * reach_of(strengths)
+
+
+def tube_of(epsilon: float, strengths: NDArray[np.float64]) -> float:
+    """Return epsilon, relaxed by more than the rounding of a walk over kinks of these strengths."""
+    return epsilon * (1.0 + 1e-6) + rounding_of(strengths)
+
+
 @lru_cache(maxsize=4)
 def refusal(problem: Problem) -> str | None:
     """Return why a problem is none for the plane: other dimensions, granularities, epsilon too large or too small."""
@@ -32,10 +53,11 @@ def refusal(problem: Problem) -> str | None:
         return f"handles granularity neuron, not {problem.granularity}"
     if problem.dimension != 2:
         return f"handles dimension 2, not {problem.dimension}"
-    circle = Circle.of(problem)
-    if circle.epsilon > 0.9:
-        return f"needs epsilon at most 0.9 of the target's norm, not {circle.epsilon:g} of it"
-    if not circle.tube <= 1.1 * circle.epsilon:  # also where weights overflow
+    norm = float(np.hypot(problem.target[0], problem.target[1]))
+    epsilon, strengths = problem.epsilon / norm, strengths_of(problem, norm)
+    if epsilon > 0.9:
+        return f"needs epsilon at most 0.9 of the target's norm, not {epsilon:g} of it"
+    if not tube_of(epsilon, strengths[strengths != 0.0]) <= 1.1 * epsilon:  # also where weights overflow
         return f"epsilon {problem.epsilon:g} is below what double precision can prove for weights this large"
     return None
 
@@ -80,7 +102,7 @@ class Circle:
         norm = float(np.hypot(problem.target[0], problem.target[1]))
         along, across = problem.target / norm
         rows = problem.network.weights @ np.array([[along, -across], [across, along]])
-        strengths = problem.network.outputs * np.hypot(rows[:, 0], rows[:, 1]) / norm
+        strengths = strengths_of(problem, norm)
         directions = np.arctan2(rows[:, 1], rows[:, 0])
         is_b = directions >= 0.0
         angles = np.where(is_b, directions - np.pi / 2, directions + np.pi / 2)
@@ -92,17 +114,17 @@ class Circle:
     @cached_property
     def reach(self) -> float:
         """More than any state's norm: the target's, all strengths, and 1 to spare for the relaxed tube."""
-        return 2.0 + float(np.abs(self.strengths).sum())
+        return reach_of(self.strengths)
 
     @cached_property
     def rounding(self) -> float:
         """More than a walk over all kinks loses by rounding."""
-        return 2.0 * (self.angles.size + 8) * 64.0 * 2.0**-53 * self.reach
+        return rounding_of(self.strengths)
 
     @cached_property
     def tube(self) -> float:
         """Epsilon, relaxed by more than the rounding of a walk over all kinks."""
-        return self.epsilon * (1.0 + 1e-6) + self.rounding
+        return tube_of(self.epsilon, self.strengths)
 
     @cached_property
     def slope_limit(self) -> float:
