@@ -12,6 +12,19 @@ from numpy.typing import ArrayLike, NDArray
 from prunegap.model.errors import BadInputError
 from prunegap.model.network import Network
 
+SHORT = 8
+"""Rows of so many entries are looked at column by column: numpy reduces short rows one by one."""
+
+
+def living_rows(kept_weights: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which rows of a mask (n, d) keep any weight, shape (n,)."""
+    if kept_weights.shape[1] > SHORT:
+        return np.asarray(kept_weights.any(axis=1))
+    living = np.zeros(kept_weights.shape[0], dtype=np.bool_)
+    for column in kept_weights.T:
+        living |= column
+    return living
+
 
 def _binary(values: ArrayLike, name: str, axes: int) -> NDArray[np.bool_]:
     array = np.asarray(values)
@@ -51,7 +64,7 @@ class Mask:
     def from_rows(cls, kept_weights: ArrayLike) -> Mask:
         """Return the mask that keeps `kept_weights` and every v_i whose row keeps something."""
         weights = _binary(kept_weights, "W", 2)
-        return cls(weights, np.asarray(weights.any(axis=1)))
+        return cls(weights, living_rows(weights))
 
     @classmethod
     def of_neurons(cls, neurons: Sequence[int] | NDArray[np.integer], width: int, dimension: int) -> Mask:
@@ -73,7 +86,7 @@ class Mask:
     @cached_property
     def alive(self) -> NDArray[np.bool_]:
         """Rows that compute something, shape (n,)."""
-        alive = np.asarray(self.kept_outputs & self.kept_weights.any(axis=1))
+        alive = np.asarray(self.kept_outputs & living_rows(self.kept_weights))
         alive.setflags(write=False)
         return alive
 
