@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from prunegap.trained.calibrate import Calibration
+from prunegap.trained.compare.by_the_clock import planned_widths
 from prunegap.trained.compare.latency_table import LatencyTable
 from prunegap.trained.compare.plan import UnitPlan
 from prunegap.trained.execute.choose import fastest
@@ -119,7 +120,7 @@ def half_of_the_time(model: nn.Module, inputs: Tensor, both: bool = False) -> nn
     """
     calibration, structure = Calibration(model, [inputs]), trace(model, inputs)
     plan = UnitPlan(calibration, structure, None, LatencyTable(model, inputs, calibration.order).of_widths(), both)
-    counts = plan.counts(0.5)
+    counts = planned_widths(plan, structure, inputs, 0.5)
     return shrunk(
         model, structure, {g.name: np.arange(g.units) < counts.get(g.name, g.units) for g in structure.groups}
     )

@@ -108,15 +108,18 @@ class UnitPlan:
     counted: bool = False
     _curves: dict[str, Curve] = field(default_factory=dict)
 
-    def counts(self, keep_fraction: float) -> dict[str, int]:
-        """Return how many units each group keeps. Raises OutOfReachError where the least widths keep too much."""
+    def counts(self, keep_fraction: float, slower: float = 1.0) -> dict[str, int]:
+        """Return how many units each group keeps. Raises OutOfReachError where the least widths keep too much.
+
+        `slower`: times as many seconds as the price says are left of what is smaller.
+        """
         names = {f"{name}.weight" for name in self.calibration.order}
         if not self._curves:
             self._curves = measured_unit_curves(self.calibration, self.structure.groups, KEEPS, self.moments)
         groups = [g for g in self.structure.groups if g.name in self._curves]
         if not groups:
             raise OutOfReachError("no group of neurons in this model can be removed")
-        cost = self._cost(groups, names)
+        cost = self._cost(groups, names, slower)
         try:
             planned = allocate(self._curves, cost, keep_fraction, LEAST_KEPT)
         except BadInputError:
@@ -125,7 +128,9 @@ class UnitPlan:
         counts = unit_counts(groups, planned)
         return _liked(groups, counts, lambda c: cost({g.name: c[g.name] / g.units for g in groups}), keep_fraction)
 
-    def _cost(self, groups: Sequence[Group], names: Collection[str]) -> Callable[[Mapping[str, float]], float]:
+    def _cost(
+        self, groups: Sequence[Group], names: Collection[str], slower: float
+    ) -> Callable[[Mapping[str, float]], float]:
         """Return the part of what the budget is of that is left, the greater of the two where it is of both."""
         model, price = self.calibration.model, self.price
         weights = unit_cost(model, groups, names)
@@ -141,8 +146,8 @@ class UnitPlan:
 
         all_seconds = seconds({})
         if not self.counted:
-            return lambda keep: seconds(keep) / all_seconds
-        return lambda keep: max(seconds(keep) / all_seconds, weights(keep) / all_weights)
+            return lambda keep: slower * seconds(keep) / all_seconds
+        return lambda keep: max(slower * seconds(keep) / all_seconds, weights(keep) / all_weights)
 
 
 def _too_much(least: float, is_latency: bool, is_both: bool) -> str:

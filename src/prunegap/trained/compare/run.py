@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from prunegap.model.errors import BadInputError
 from prunegap.model.granularity import Granularity, Neuron
 from prunegap.trained.calibrate import Batch, Calibration, LayerMoments, batch_of
+from prunegap.trained.compare.by_the_clock import planned_widths
 from prunegap.trained.compare.candidate import (
     Candidate,
     arguments_of,
@@ -333,7 +334,8 @@ class Run:
                 self.plans["neuron"] = UnitPlan(self.calibration, self.structure, self.moments, price, both)
             units = self.plans["neuron"]
             assert isinstance(units, UnitPlan)
-            counts, groups = units.counts(budget), self.structure.groups
+            counts = planned_widths(units, self.structure, self.inputs, budget, options.cuda_graphs)
+            groups = self.structure.groups
 
             def solve(calibration: Calibration, ridges: Mapping[str, float]) -> Pruned:
                 return prune_units(
