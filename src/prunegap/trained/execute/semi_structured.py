@@ -8,19 +8,20 @@ neither copy, pickle nor move its packed form. Elsewhere the layer computes the 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from prunegap.trained.execute.derived import Derived
 
 KEPT, GROUP = 2, 4
 ROWS, COLUMNS = 32, 64
 """The shape of a weight is a multiple of these, as the hardware wants it."""
 
 
-class SemiStructuredWeight(nn.Module):
+class SemiStructuredWeight(Derived):
     """A matrix of shape (rows, columns) with at most two of four consecutive weights kept, columns a multiple of 8.
 
     `values` (rows, columns / 2) are the kept weights; `places` (rows, columns / 8) holds two bits for each, the first
@@ -37,7 +38,6 @@ class SemiStructuredWeight(nn.Module):
         halves = (chosen[..., 0] | chosen[..., 1] << 2).reshape(matrix.shape[0], -1, 2)
         self.register_buffer("values", groups.gather(-1, chosen).flatten(1).contiguous())
         self.register_buffer("places", (halves[..., 0] | halves[..., 1] << 4).to(torch.uint8))
-        self._made: Tensor | None = None
 
     @classmethod
     def of(cls, values: Tensor, places: Tensor) -> SemiStructuredWeight:
@@ -56,17 +56,6 @@ class SemiStructuredWeight(nn.Module):
         """How many numbers are multiplied."""
         return self.values.numel()
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_made": None}
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> SemiStructuredWeight:
-        self._made = None
-        return cast(SemiStructuredWeight, super()._apply(fn, recurse))  # type: ignore[no-untyped-call]
-
-    def _load_from_state_dict(self, *arguments: Any, **named: Any) -> None:
-        self._made = None
-        super()._load_from_state_dict(*arguments, **named)
-
     def dense(self) -> Tensor:
         """Return the matrix with its zeros."""
         bits = self.places[..., None] >> torch.arange(0, 8, 2, dtype=torch.uint8, device=self.places.device) & 3
@@ -76,13 +65,14 @@ class SemiStructuredWeight(nn.Module):
 
     def matrix(self) -> Tensor:
         """Return the weight as the device multiplies it: packed for its tensor cores, or dense."""
-        if self._made is None:
-            self._made = self.dense()
+        if "matrix" not in self.derived:
+            matrix = self.dense()
             if self.values.is_cuda:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", UserWarning)  # "prototype stage", once a process
-                    self._made = cast(Tensor, torch.sparse.to_sparse_semi_structured(self._made))
-        return self._made
+                    matrix = cast(Tensor, torch.sparse.to_sparse_semi_structured(matrix))
+            self.derived["matrix"] = matrix
+        return cast(Tensor, self.derived["matrix"])
 
 
 class SemiStructuredLinear(nn.Module):

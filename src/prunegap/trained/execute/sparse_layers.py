@@ -8,12 +8,13 @@ them is made when it is first needed, since torch can neither copy nor move one.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from prunegap.trained.execute.derived import Derived
 
 BLOCK = 4
 """Side of the square blocks of the block layout."""
@@ -21,7 +22,7 @@ MOST_BLOCKS_KEPT = 0.7
 """Fraction of blocks with a kept weight above which the block layout is not tried."""
 
 
-class SparseWeight(nn.Module):
+class SparseWeight(Derived):
     """A matrix of shape (rows, columns) in CSR or, with `block` > 1, in square blocks (BSR); index type int32."""
 
     crow: Tensor
@@ -38,32 +39,20 @@ class SparseWeight(nn.Module):
         self.register_buffer("crow", sparse.crow_indices().to(torch.int32))
         self.register_buffer("col", sparse.col_indices().to(torch.int32))
         self.register_buffer("values", sparse.values().clone())
-        self._made: Tensor | None = None
 
     @property
     def stored(self) -> int:
         """How many numbers are multiplied: stored zeros inside blocks count."""
         return self.values.numel()
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_made": None}
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> SparseWeight:
-        self._made = None
-        return cast(SparseWeight, super()._apply(fn, recurse))  # type: ignore[no-untyped-call]
-
-    def _load_from_state_dict(self, *arguments: Any, **named: Any) -> None:
-        self._made = None
-        super()._load_from_state_dict(*arguments, **named)
-
     def matrix(self) -> Tensor:
         """Return the sparse tensor over the buffers."""
-        if self._made is None:
+        if "matrix" not in self.derived:
             make = torch.sparse_csr_tensor if self.block == 1 else torch.sparse_bsr_tensor
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)
-                self._made = make(self.crow, self.col, self.values, self.shape, check_invariants=False)
-        return self._made
+                self.derived["matrix"] = make(self.crow, self.col, self.values, self.shape, check_invariants=False)
+        return cast(Tensor, self.derived["matrix"])
 
     def forward(self, features: Tensor) -> Tensor:
         """Return W @ features for features of shape (columns, count)."""

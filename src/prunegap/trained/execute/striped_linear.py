@@ -7,8 +7,7 @@ the dense weight.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -17,9 +16,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from prunegap.kernels.sparse_product import LANES, Strips, product, strips_of, tiled_columns, tiled_rows, whole_matrix
+from prunegap.trained.execute.derived import Derived
 
 
-class StripedWeight(nn.Module):
+class StripedWeight(Derived):
     """A matrix of shape (rows, columns), cut into strips of columns; index type int32."""
 
     starts: Tensor
@@ -32,11 +32,6 @@ class StripedWeight(nn.Module):
         for name, part in zip(("starts", "places", "values"), parts, strict=True):
             self.register_buffer(name, torch.from_numpy(part))
         self.columns = matrix.shape[1]
-        self._forget()
-
-    def _forget(self) -> None:
-        self._made: Tensor | None = None
-        self._strips: Strips | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -48,29 +43,18 @@ class StripedWeight(nn.Module):
         """How many numbers are multiplied."""
         return self.values.numel()
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_made": None, "_strips": None}
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> StripedWeight:
-        self._forget()
-        return cast(StripedWeight, super()._apply(fn, recurse))  # type: ignore[no-untyped-call]
-
-    def _load_from_state_dict(self, *arguments: Any, **named: Any) -> None:
-        self._forget()
-        super()._load_from_state_dict(*arguments, **named)
-
     def strips(self) -> Strips:
         """Return the parts as arrays in single precision."""
-        if self._strips is None:
+        if "strips" not in self.derived:
             values = self.values.detach().float().cpu().numpy()
-            self._strips = self.starts.cpu().numpy(), self.places.cpu().numpy(), values
-        return self._strips
+            self.derived["strips"] = self.starts.cpu().numpy(), self.places.cpu().numpy(), values
+        return cast(Strips, self.derived["strips"])
 
     def dense(self) -> Tensor:
         """Return the matrix with its zeros, made when it is first needed."""
-        if self._made is None:
-            self._made = torch.from_numpy(whole_matrix(self.strips(), self.columns)).to(self.values)
-        return self._made
+        if "dense" not in self.derived:
+            self.derived["dense"] = torch.from_numpy(whole_matrix(self.strips(), self.columns)).to(self.values)
+        return cast(Tensor, self.derived["dense"])
 
 
 class StripedLinear(nn.Module):
