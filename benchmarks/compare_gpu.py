@@ -27,6 +27,7 @@ from prunegap.trained.compare.measure import accuracy
 from prunegap.trained.execute.choose import fastest
 from prunegap.trained.execute.semi_structured import SemiStructuredLinear
 from prunegap.trained.latency import measure_latency
+from prunegap.trained.timed_call import captured
 
 SHAPES = (
     (1024, 1024, 64), (1024, 1024, 8192), (4096, 1024, 512), (4096, 1024, 8192), (4096, 4096, 64), (4096, 4096, 512),
@@ -66,19 +67,6 @@ def forms(rows: int, columns: int, inputs: Tensor) -> Iterator[tuple[str, Call]]
     single = (weight * (torch.rand_like(weight) < WEIGHTS_KEPT)).to_sparse_csr()
     flipped = inputs.t().contiguous()
     yield "CSR", lambda: single @ flipped
-
-
-def graph_of(call: Call) -> Call:
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        for _ in range(3):
-            call()
-    torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        call()
-    return graph.replay
 
 
 @contextmanager
@@ -127,7 +115,7 @@ def layers(kinds: list[str]) -> None:
                 try:
                     call()
                     calls[name] = call
-                    calls[f"{name} graph"] = graph_of(call)
+                    calls[f"{name} graph"] = captured(call)
                 except RuntimeError as error:
                     failed[name] = str(error).splitlines()[0][:60]
             seconds = in_turns(calls)

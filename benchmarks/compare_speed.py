@@ -1,9 +1,10 @@
 """Claim: sparse weights run faster than dense where prunegap says so, and never slower; half the neurons run faster.
 
-Four tables, each ratio against the dense model beside it in the same turns:
+Five tables; ratios are against the dense model beside it in the same turns:
 layers: Linear layers with 90, 95 and 98 % zeros, the execution prunegap chooses, and torch's `F.linear(x, W_csr)`;
 neurons: an MLP and a CNN whose hidden widths are cut until half the parameters are left, by the same part
 everywhere, and the same two under a budget of half the latency, and of half of both;
+strips: what the parts of prunegap's own sparse product take beside torch's;
 never slower: every model of a table of granularities and keep fractions, as `fastest` returns it;
 graphs: a tiny model as the graph that shrinking makes of it (with nothing removed) beside the model itself, in turns.
 
@@ -22,11 +23,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from prunegap.kernels.sparse_product import LANES, product, strips_of, tiled_rows
 from prunegap.trained.calibrate import Calibration
 from prunegap.trained.compare.by_the_clock import planned_widths
 from prunegap.trained.compare.latency_table import LatencyTable
 from prunegap.trained.compare.plan import UnitPlan
 from prunegap.trained.execute.choose import fastest
+from prunegap.trained.execute.sparse_layers import SparseLinear
 from prunegap.trained.latency import measure_latency
 from prunegap.trained.structure import shrunk, trace
 from prunegap.trained.structure.shrink import cut
@@ -113,6 +116,32 @@ def layers(batch: int, threads: int) -> None:
             )
 
 
+def strips(batch: int, _: int) -> None:
+    print("\none thread, microseconds: tiles / torch's transpose, strips / torch's CSR; then ns a kept weight")
+    torch.set_num_threads(1)
+    for rows, columns in SHAPES:
+        for keep_fraction in (0.1, 0.05):
+            layer, x = pruned(nn.Linear(columns, rows), keep_fraction), torch.randn(batch, columns)
+            samples = -(-batch // LANES) * LANES
+            parts, csr = strips_of(layer.weight.detach().numpy()), SparseLinear(layer).weight
+            tiles, out = np.empty(samples * columns, np.float32), np.empty((rows, samples), np.float32)
+            bias, array, flipped = layer.bias.detach().numpy(), x.numpy(), x.t().contiguous()
+            calls: dict[str, Callable[[], object]] = {
+                "tiles": partial(tiled_rows, array, tiles),
+                "transpose": lambda x=x: x.t().contiguous(),
+                "strips": partial(product, *parts, tiles, bias, out),
+                "CSR": partial(csr, flipped),
+            }
+            with torch.inference_mode():
+                took = {name: 1e6 * float(np.median(t)) for name, t in timed_in_turns(calls, 31).items()}
+            per_weight = [1e3 * took[name] / csr.stored for name in ("strips", "CSR")]
+            print(
+                f"{rows:5d} x {columns:<5d} {1 - keep_fraction:.0%}   {took['tiles']:6.1f} / {took['transpose']:6.1f}"
+                f"   {took['strips']:7.1f} / {took['CSR']:7.1f}   {per_weight[0]:.1f} / {per_weight[1]:.1f}",
+                flush=True,
+            )
+
+
 def half_of_the_time(model: nn.Module, inputs: Tensor, both: bool = False) -> nn.Module:
     """Return the model under a budget of half the latency (and weights), with the widths that `compare` chooses.
 
@@ -189,7 +218,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--tables", default="layers,neurons,never_slower,graphs")
+    parser.add_argument("--tables", default="layers,neurons,strips,never_slower,graphs")
     asked = parser.parse_args()
     warnings.simplefilter("ignore")
     torch.set_num_threads(asked.threads)
@@ -199,7 +228,8 @@ def main() -> None:
         if name == "graphs":
             graphs()
             continue
-        {"layers": layers, "neurons": neurons, "never_slower": never_slower}[name](asked.batch, asked.threads)
+        tables = {"layers": layers, "neurons": neurons, "strips": strips, "never_slower": never_slower}
+        tables[name](asked.batch, asked.threads)
 
 
 if __name__ == "__main__":

@@ -181,7 +181,8 @@ def test_search_refuses_options(options: list[str], tmp_path: Path, capsys: pyte
     [
         (["--dimension", "2"], "'--network'"),
         (["--width", "20"], "'--network'"),
-        (["--network", "network.npz", "--dimension", "2"], "--network"),
+        (["--network", "network.npz", "--dimension", "2"], "leave --dimension out"),
+        (["--network", "network.npz", "--seed", "0", "--init", "normal"], "leave --seed, --init out"),
         (["--dimension", "0", "--width", "20"], "dimension 0"),
         (["--dimension", "2", "--width", "-1"], "width -1"),
         (["--dimension", "2", "--width", "20", "--seed", "-1"], "seed -1"),

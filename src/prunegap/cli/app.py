@@ -95,8 +95,10 @@ def search(
     ] = None,
     dimension: Annotated[int | None, typer.Option(help="Without --network: inputs of a random network.")] = None,
     width: Annotated[int | None, typer.Option(help="Without --network: its hidden neurons.")] = None,
-    seed: Annotated[int, typer.Option(help="Without --network: which draw it is.")] = 0,
-    init: Annotated[str, typer.Option(help="Without --network: uniform or normal.")] = "uniform",
+    seed: Annotated[int | None, typer.Option(help="Without --network: which draw it is.", show_default="0")] = None,
+    init: Annotated[
+        str | None, typer.Option(help="Without --network: uniform or normal.", show_default="uniform")
+    ] = None,
     granularity: Annotated[str, typer.Option(help="weight, neuron, N:M or block:K.")] = "neuron",
     readout: Annotated[str, typer.Option(help="relu or linear.")] = "relu",
     time_limit: Annotated[float, typer.Option(help="Seconds the search may take; inf for no limit.")] = 60.0,

@@ -42,21 +42,24 @@ class Asked:
     network: Path | None
     dimension: int | None
     width: int | None
-    seed: int
-    init: str
+    seed: int | None
+    init: str | None
     epsilon: float
     granularity: str
     readout: str
 
     def draw(self) -> Draw | None:
         """Return the draw, or None where a file is named; raises BadInputError for both and for neither."""
-        drawn = self.dimension is not None, self.width is not None
-        if self.network is not None and any(drawn):
-            raise BadInputError("--network", "already says which network it is", "leave --dimension and --width out")
+        recipe = {"dimension": self.dimension, "width": self.width, "seed": self.seed, "init": self.init}
+        given = [f"--{name}" for name, value in recipe.items() if value is not None]
+        if self.network is not None and given:
+            raise BadInputError("--network", "already says which network it is", f"leave {', '.join(given)} out")
         if self.network is None and (self.dimension is None or self.width is None):
             remedy = "give a file, or --dimension and --width of a random network"
             raise BadInputError("'--network'", "is missing", f"{remedy}; see prunegap search --help")
-        return None if self.dimension is None else Draw(self.dimension, self.seed, Initialisation.parse(self.init))
+        if self.dimension is None:
+            return None
+        return Draw(self.dimension, self.seed or 0, Initialisation.parse(self.init or "uniform"))
 
     def problem(self, draw: Draw | None) -> Problem:
         """Return the problem, its network held in memory."""

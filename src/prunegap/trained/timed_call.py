@@ -28,7 +28,7 @@ def timed_call(call: Callable[[], object], tensors: Iterable[Tensor], graphs: bo
             call()
 
         return plain
-    work = _captured(call) if graphs else call
+    work = captured(call) if graphs else call
 
     def finished() -> None:
         work()
@@ -37,8 +37,11 @@ def timed_call(call: Callable[[], object], tensors: Iterable[Tensor], graphs: bo
     return finished
 
 
-def _captured(call: Callable[[], object]) -> Callable[[], object]:
-    """Return the replay of a call; its results stay alive, and are overwritten by each replay."""
+def captured(call: Callable[[], object]) -> Callable[[], object]:
+    """Return the replay of a call as a CUDA graph, which does not wait for the GPU.
+
+    Its results stay alive, and are overwritten by each replay.
+    """
     stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
