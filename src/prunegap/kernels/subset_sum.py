@@ -4,6 +4,7 @@ Two values are set aside. Each half of the others gives its 2^h subset sums in a
 the list with its shifted copy, from both ends at once, so no bound is ever checked and no branch is mispredicted.
 Then four pairs of pointers, one for every choice among the two values set aside, walk in lockstep over the two lists.
 Only sums are carried; the subset of the winner is found again by walking back through the merges.
+Many rows are solved several abreast, with the same answers to the bit (`kernels.sums_abreast`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from numpy.typing import ArrayLike, NDArray
 from prunegap.kernels.bounded_sum import POOL, pooled
 from prunegap.kernels.exact_sum import exact_error
 from prunegap.kernels.jit import compiled
+from prunegap.kernels.lanes import LANES
 from prunegap.kernels.sized_sum import best_of_size_kernel
+from prunegap.kernels.sums_abreast import best_masks_abreast
 from prunegap.model.errors import BadInputError
 
 Floats = NDArray[np.float64]
@@ -29,6 +32,8 @@ Method = Literal["exact", "bounded"]
 
 MAX_VALUES = 44
 """Most values that are handled: 134 MB for each thread. At 40 it is 34 MB, at 21 fewer than 50 kB."""
+MAX_ABREAST = 26
+"""Most values of rows that are solved LANES abreast: 2 MB for each thread; at 21 it is 400 kB."""
 MAX_MAGNITUDE = 1e300
 """Larger entries could not be added up."""
 CHUNK = 512
@@ -147,31 +152,36 @@ def best_subset_kernel(values: Floats, target: float, enough: float, left: Float
 
 
 @compiled
-def best_subsets_kernel(
-    values: Floats,
-    targets: Floats,
-    within: float,
-    size: int,
-    left: Floats,
-    right: Floats,
-    chosen: Masks,
-    errors: Floats,
-) -> None:
-    """Solve every row of `values` (k, n) for its entry of `targets` (k,); write into `chosen` (k, n), `errors` (k,).
-
-    `size` -1 leaves the number of chosen values free.
-    """
+def thresholds(values: Floats, targets: Floats, within: float) -> Floats:
+    """Return for each row what error of a walk's rounded sum is surely `within`."""
+    enough = np.empty(targets.shape)
     for k in range(targets.shape[0]):
         row = values[k]
-        # The sums of a walk err by no more than this, so what seems to be within is so.
+        # The sums of a walk err by no more than this.
         slack = (row.shape[0] + 2) * 2.0**-52 * (np.abs(row).sum() + abs(targets[k]))
+        enough[k] = within - slack
+    return enough
+
+
+@compiled
+def best_masks_kernel(
+    values: Floats, targets: Floats, enough: Floats, size: int, left: Floats, right: Floats, masks: Integers
+) -> None:
+    """Write the bitmask of each row's best subset to `masks`; `size` -1 leaves the number of chosen values free."""
+    for k in range(targets.shape[0]):
         if size < 0:
-            mask = best_subset_kernel(row, targets[k], within - slack, left, right)
+            masks[k] = best_subset_kernel(values[k], targets[k], enough[k], left, right)
         else:
-            mask = best_of_size_kernel(row, targets[k], size)
-        for i in range(row.shape[0]):
-            chosen[k, i] = (mask >> i) & 1 == 1
-        errors[k] = exact_error(row, chosen[k], targets[k])
+            masks[k] = best_of_size_kernel(values[k], targets[k], size)
+
+
+@compiled
+def answers_kernel(values: Floats, targets: Floats, masks: Integers, chosen: Masks, errors: Floats) -> None:
+    """Unpack `masks` into `chosen` (k, n), and write the exact errors of the subsets."""
+    for k in range(targets.shape[0]):
+        for i in range(values.shape[1]):
+            chosen[k, i] = (masks[k] >> i) & 1 == 1
+        errors[k] = exact_error(values[k], chosen[k], targets[k])
 
 
 def best_subset(
@@ -220,10 +230,16 @@ def best_subsets(
     errors = np.zeros(goals.shape, dtype=np.float64)
 
     def solve(part: slice) -> None:
+        values, aims = rows[part], goals[part]
+        masks = np.zeros(aims.size, dtype=np.int64)
+        enough = thresholds(values, aims, within)
+        done = 0
+        if size is None and aims.size >= LANES and 2 <= rows.shape[1] <= MAX_ABREAST:
+            done = best_masks_abreast(values, aims, enough, masks)
         space = workspace(rows.shape[1] if size is None else 0)
-        best_subsets_kernel(
-            rows[part], goals[part], within, -1 if size is None else size, *space, chosen[part], errors[part]
-        )
+        free = -1 if size is None else size
+        best_masks_kernel(values[done:], aims[done:], enough[done:], free, *space, masks[done:])
+        answers_kernel(values, aims, masks, chosen[part], errors[part])
 
     parts = [slice(start, start + CHUNK) for start in range(0, goals.size, CHUNK)]
     if workers == 1:
