@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 import prunegap
 from prunegap.trained.compare.measure import accuracy
+from prunegap.trained.compare.options import BUDGETS, GRANULARITIES
 
 LENGTH = 32
 
@@ -163,6 +164,9 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--budget-of", choices=["weights", "latency", "both"], default="weights")
+    parser.add_argument("--budgets", type=lambda text: [float(part) for part in text.split(",")], default=BUDGETS)
+    parser.add_argument("--granularities", type=lambda text: text.split(","), default=GRANULARITIES)
     parser.add_argument(
         "--check", action="store_true", help="only compare the encoder with the package's own runtime"
     )
@@ -185,9 +189,20 @@ def main() -> None:
 
     options = prunegap.CompareOptions(
         repeats=asked.repeats, threads=asked.threads, turns=11, model_name=asked.which,
-        measure="accuracy" if evaluate else "fidelity",
+        measure="accuracy" if evaluate else "fidelity", budget_of=asked.budget_of,
     )  # fmt: skip
-    print(prunegap.compare(model, calibration, evaluate, out=asked.out, options=options, watch=watch))
+    print(
+        prunegap.compare(
+            model,
+            calibration,
+            evaluate,
+            asked.budgets,
+            asked.granularities,
+            out=asked.out,
+            options=options,
+            watch=watch,
+        )
+    )
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     mine = resource.getrusage(resource.RUSAGE_SELF)
     print(f"\nwall {time.perf_counter() - start:.0f} s, CPU {time.process_time() - cpu:.0f} s "

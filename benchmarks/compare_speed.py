@@ -25,13 +25,13 @@ from torch import Tensor, nn
 
 from prunegap.kernels.sparse_product import LANES, product, strips_of, tiled_rows
 from prunegap.trained.calibrate import Calibration
-from prunegap.trained.compare.by_the_clock import planned_widths
+from prunegap.trained.compare.by_the_clock import first_units, planned_widths
 from prunegap.trained.compare.latency_table import LatencyTable
 from prunegap.trained.compare.plan import UnitPlan
 from prunegap.trained.execute.choose import fastest
 from prunegap.trained.execute.sparse_layers import SparseLinear
-from prunegap.trained.latency import measure_latency
-from prunegap.trained.structure import shrunk, trace
+from prunegap.trained.latency import Stopwatch, measure_latency
+from prunegap.trained.structure import trace
 from prunegap.trained.structure.shrink import cut
 from prunegap.trained.timing import Span, timed_in_turns
 from quality_models import ViT
@@ -149,10 +149,9 @@ def half_of_the_time(model: nn.Module, inputs: Tensor, both: bool = False) -> nn
     """
     calibration, structure = Calibration(model, [inputs]), trace(model, inputs)
     plan = UnitPlan(calibration, structure, None, LatencyTable(model, inputs, calibration.order).of_widths(), both)
-    counts = planned_widths(plan, structure, inputs, 0.5)
-    return shrunk(
-        model, structure, {g.name: np.arange(g.units) < counts.get(g.name, g.units) for g in structure.groups}
-    )
+    with Stopwatch(model, (inputs,), torch.get_num_threads()) as stopwatch:
+        counts = planned_widths(plan, structure, 0.5, stopwatch.latency_left)
+    return first_units(model, structure, counts)
 
 
 def neurons(batch: int, threads: int) -> None:

@@ -1,7 +1,8 @@
 """Measured latency: every model in a process of its own, all of them in turns.
 
 A process of its own, since a second threading runtime in one process can slow the first a hundredfold; in turns,
-since a machine that slows down must slow all models down. Only one process works at a time. The speed-up is the
+since a machine that slows down must slow all models down. Only one process works at a time: a turn ends when the
+threads of its process sleep (`trained.timed_process`). The speed-up is the
 median over turns of baseline / model, each quotient from neighbouring turns.
 """
 
@@ -25,6 +26,7 @@ from torch.utils import _pytree
 from prunegap.model.errors import BadInputError
 from prunegap.trained.calibrate import Batch, batch_of, run
 from prunegap.trained.timed_call import timed_call
+from prunegap.trained.timed_process import timed_environment
 from prunegap.trained.timing import LEAST_SECONDS, Span, calls_per_turn, timed_turn
 
 Turn = Callable[[], float]
@@ -161,6 +163,10 @@ class Stopwatch:
             if not undecided or count >= LONGER * self.turns or not found.speedup.low <= 1.0 <= found.speedup.high:
                 return found
 
+    def latency_left(self, model: nn.Module) -> float:
+        """Return what part of the baseline's latency a model is left with."""
+        return 1.0 / self.measure(model).speedup.median
+
 
 def tensors_of(inputs: Batch) -> list[Tensor]:
     """Return the tensors of a batch, in order."""
@@ -214,7 +220,7 @@ class _Worker:
 
     def __init__(self, threads: int) -> None:
         paths = [p for p in sys.path if p]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([os.getcwd(), *paths])}
+        environment = {**timed_environment(os.environ), "PYTHONPATH": os.pathsep.join([os.getcwd(), *paths])}
         for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
             environment[name] = str(threads)
         command = [sys.executable, "-m", "prunegap.trained.latency_worker", str(threads)]

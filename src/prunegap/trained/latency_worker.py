@@ -13,6 +13,7 @@ import warnings
 import torch
 
 from prunegap.trained.latency import TURN, Turn, prepared, receive, send
+from prunegap.trained.timed_process import wait_until_quiet
 
 Answer = tuple[str, object]
 
@@ -29,6 +30,7 @@ def main() -> None:
             message = receive(questions)
             if message == TURN and turn is not None:
                 answer = _timed(turn)
+                wait_until_quiet()
             else:
                 turn = None  # the model before is let go first
                 turn, answer = _loaded(message)

@@ -334,7 +334,7 @@ class Run:
                 self.plans["neuron"] = UnitPlan(self.calibration, self.structure, self.moments, price, both)
             units = self.plans["neuron"]
             assert isinstance(units, UnitPlan)
-            counts = planned_widths(units, self.structure, self.inputs, budget, options.cuda_graphs)
+            counts = planned_widths(units, self.structure, budget, lambda m: self.stopwatch.latency_left(m))
             groups = self.structure.groups
 
             def solve(calibration: Calibration, ridges: Mapping[str, float]) -> Pruned:
