@@ -50,6 +50,7 @@ def certify(problem: Problem, mask: Mask) -> Certificate:
 
 def _certify_nothing(claim: Claim) -> Certificate:
     """Return the error of the network that computes 0: ||w*||."""
-    target, unit = claim.exact().target, claim.exact().unit
-    lower, upper = root_enclosure(sum(entry * entry for entry in target), unit * unit)
-    return Certificate(lower, upper, EXACT, tuple(claim.scaled().target.tolist()))
+    exact = claim.exact()
+    lower, upper = root_enclosure(sum(entry * entry for entry in exact.target), exact.unit**2)
+    largest = max(abs(entry) for entry in exact.target)
+    return Certificate(lower, upper, EXACT, tuple(entry / largest for entry in exact.target))

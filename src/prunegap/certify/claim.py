@@ -45,9 +45,11 @@ class Claim:
     @classmethod
     def of(cls, problem: Problem, mask: Mask) -> Claim:
         """Return the claim about `problem` pruned by `mask`; raises BadInputError if the mask does not fit."""
-        pruned = mask.apply(problem.network)
-        computing = (pruned.outputs != 0.0) & pruned.weights.any(axis=1)
-        return cls(pruned.weights[computing], pruned.outputs[computing], problem.target, problem.readout)
+        rows = np.flatnonzero(mask.fitting(problem.network).alive)
+        weights = problem.network.weights[rows] * mask.kept_weights[rows]
+        outputs = problem.network.outputs[rows]
+        computing = (outputs != 0.0) & weights.any(axis=1)
+        return cls(weights[computing], outputs[computing], problem.target, problem.readout)
 
     @property
     def dimension(self) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from fractions import Fraction
 
 
 def root_enclosure(numerator: int, denominator: int) -> tuple[float, float]:
@@ -14,7 +13,12 @@ def root_enclosure(numerator: int, denominator: int) -> tuple[float, float]:
     """
     if numerator == 0:
         return 0.0, 0.0
-    square = Fraction(numerator, denominator)
+
+    def squared_against(value: float) -> int:
+        """Return a number with the sign of value^2 - numerator / denominator."""
+        top, bottom = value.as_integer_ratio()
+        return top * top * denominator - numerator * bottom * bottom
+
     shift = 64 - (numerator.bit_length() - denominator.bit_length()) // 2
     scaled = (numerator << 2 * shift) // denominator if shift >= 0 else numerator // (denominator << -2 * shift)
     root = math.isqrt(scaled)
@@ -22,8 +26,8 @@ def root_enclosure(numerator: int, denominator: int) -> tuple[float, float]:
         lower = math.ldexp(root, -shift)
     except OverflowError:
         lower = math.inf
-    while lower == math.inf or Fraction(lower) ** 2 > square:
+    while lower == math.inf or squared_against(lower) > 0:
         lower = math.nextafter(lower, 0.0)
-    while (above := math.nextafter(lower, math.inf)) != math.inf and Fraction(above) ** 2 <= square:
+    while (above := math.nextafter(lower, math.inf)) != math.inf and squared_against(above) <= 0:
         lower = above
-    return lower, lower if Fraction(lower) ** 2 == square else above
+    return lower, lower if squared_against(lower) == 0 else above

@@ -15,8 +15,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from prunegap.kernels.jit import compiled
-from prunegap.kernels.row_vectors import ABREAST, LANES, add_scaled, decide, find_tight
+from prunegap.kernels.jit import compiled, inlined
+from prunegap.kernels.row_vectors import ABREAST, LANES, add_scaled, decide, decided_ahead, find_tight, hear, repeat
 
 Integers = NDArray[np.int32]
 Places = NDArray[np.int64]
@@ -32,13 +32,23 @@ SLACK = 3
 """Rows with more left than so many times their greatest free entry have no say in the choice of a column."""
 
 
+def whole_vectors(steps: Integers, above: Places, below: Places) -> tuple[Integers, Places, Places]:
+    """Return rows -below <= steps^T m <= above with rows of zeros behind them, up to a multiple of LANES."""
+    count = above.size
+    behind = -count % LANES
+    whole = np.zeros((steps.shape[0], count + behind), dtype=np.int32)
+    whole[:, :count] = steps
+    without = np.full(behind, CAP)
+    return whole, np.concatenate([above, without]), np.concatenate([below, without])
+
+
 def laid_out(steps: Integers) -> Laid:
     """Return rows of integers (n, rows) as `climb` takes them: (steps, sizes, starts, columns, entries, greatest).
 
-    sizes (rows, n, zeros up to a multiple of LANES) are the magnitudes; entries[starts[r] : starts[r + 1]] row r's
-    non-zero integers, greatest magnitude first, and columns where they stand; greatest (rows,) the greatest of each.
+    The number of rows is a multiple of LANES (`whole_vectors`). sizes (rows, n, zeros up to a multiple of LANES) are
+    the magnitudes; entries[starts[r] : starts[r + 1]] row r's non-zero integers, greatest magnitude first, and
+    columns where they stand, with LANES more at the end; greatest (rows,) the greatest of each.
     """
-    steps = np.ascontiguousarray(steps)
     n, rows = steps.shape
     sizes = np.zeros((rows, -(-n // LANES) * LANES), dtype=np.float32)
     sizes[:, :n] = np.abs(steps).T
@@ -63,7 +73,8 @@ def by_magnitude(steps):
         for j in range(n):
             starts[r + 1] += steps[j, r] != 0
     starts = np.cumsum(starts)
-    columns, entries = np.empty(starts[-1], np.int32), np.empty(starts[-1], np.int32)
+    # A vector of columns is read at any place.
+    columns, entries = np.zeros(starts[-1] + LANES, np.int32), np.empty(starts[-1], np.int32)
     for r in range(count):
         first = filled = starts[r]
         for j in range(n):
@@ -79,81 +90,61 @@ def by_magnitude(steps):
     return starts, columns, entries
 
 
+@inlined
+def first_free(columns, first, end, states, begin):
+    """Return the first place of columns[first : end] whose column is free, or end; states as `decided_ahead`."""
+    decided = LANES
+    while first < end and decided == LANES:
+        decided = decided_ahead(columns, first, states, begin)
+        first += decided
+    return min(first, end)
+
+
 @compiled
 def propagate(
-    steps, starts, columns, entries, states, ups, downs, heads, reach, at, touched, trail, fixed, weights, acts, tight
+    steps, starts, columns, entries, states, ups, downs, heads, reach, at, trail, fixed, weights, acts, tight
 ):  # fmt: skip
     """Apply the columns trail[:fixed], and all that follows, to the level `at`; return whether every row can hold.
 
     steps (n, rows) holds the integers; states (levels, n) is 1, 0 or FREE; ups and downs (levels, rows) are what is
     left to the bounds; heads (levels, rows) how many of a row's first entries are known to be decided, and reach
-    (levels, rows) the magnitude of the next; touched (rows,) marks rows to look at; acts (rows,) counts what a row
-    forced or broke; `tight` is room for a bit a row in words of LANES.
+    (levels, rows) the magnitude of the next; acts (rows,) counts what a row forced or broke; `tight` is room
+    for rows.
     """
     rows = ups.shape[1]
-    even = rows - rows % LANES
-    level = at * rows
-    zero = np.int32(0)
+    level, begin = at * rows, at * states.shape[1]
     applied = 0
     while True:
         while applied < fixed:
             column = trail[applied]
             applied += 1
-            kept = states[at, column] == 1
-            signs = decide(steps, column * rows, ups, downs, level, touched, even, np.int64(kept))
-            for r in range(even, rows):
-                k = steps[column, r]
-                rise, fall = max(k, zero), min(k, zero)
-                up = ups[at, r] - rise if kept else ups[at, r] + fall
-                down = downs[at, r] + fall if kept else downs[at, r] - rise
-                ups[at, r], downs[at, r] = up, down
-                touched[r] |= k
-                signs |= up | down
-            if signs < 0:
+            if decide(steps, column * rows, ups, downs, level, rows, np.int64(states[at, column])) < 0:
                 for r in range(rows):
-                    touched[r] = 0
                     if ups[at, r] < 0 or downs[at, r] < 0:
                         weights[r] += np.float32(1.0)
                         acts[r] += 1
                 return False
-        find_tight(ups, downs, level, touched, reach, tight, even)
-        tight[even // LANES] = 0
-        for r in range(even, rows):
-            if touched[r] != 0 and min(ups[at, r], downs[at, r]) < reach[at, r]:
-                tight[even // LANES] |= np.uint16(1 << (r - even))
-            touched[r] = 0
-        for w in range(even // LANES + 1):
-            word = tight[w]
-            r = w * LANES - 1
-            while word != 0:
-                r += 1
-                is_tight = word & 1
-                word >>= 1
-                if not is_tight:
-                    continue
-                up, down = ups[at, r], downs[at, r]
-                least = min(up, down)
-                head, end = starts[r] + heads[at, r], starts[r + 1]
-                while head < end and states[at, columns[head]] != FREE:
-                    head += 1
-                heads[at, r] = head - starts[r]
-                reach[at, r] = abs(entries[head]) if head < end else 0
-                for e in range(head, end):
-                    k = entries[e]
-                    size = abs(k)
-                    if size <= least:
-                        break
-                    column = columns[e]
-                    if states[at, column] != FREE:
-                        continue
-                    acts[r] += 1
-                    if size > up and size > down:
-                        weights[r] += np.float32(1.0)
-                        return False
-                    # Too large to go up: the column stays where the sum is least; else where it is greatest.
-                    states[at, column] = 1 if (k > 0) == (size <= up) else 0
-                    trail[fixed] = column
-                    fixed += 1
+        for i in range(find_tight(ups, downs, level, reach, tight, rows)):
+            r = tight[i]
+            up, down = ups[at, r], downs[at, r]
+            least = min(up, down)
+            end = starts[r + 1]
+            head = first_free(columns, starts[r] + heads[at, r], end, states, begin)
+            while head < end and abs(entries[head]) > least:
+                k = entries[head]
+                size = abs(k)
+                acts[r] += 1
+                if size > up and size > down:
+                    weights[r] += np.float32(1.0)
+                    return False
+                # Too large to go up: the column stays where the sum is least; else where it is greatest.
+                column = columns[head]
+                states[at, column] = 1 if (k > 0) == (size <= up) else 0
+                trail[fixed] = column
+                fixed += 1
+                head = first_free(columns, head + 1, end, states, begin)
+            heads[at, r] = head - starts[r]
+            reach[at, r] = abs(entries[head]) if head < end else 0
         if applied == fixed:
             return True
 
@@ -163,13 +154,7 @@ def heaviest(sizes, reach, states, ups, downs, at, last, weights, scores, heard,
     """Return the free column up to `last` that weighs most in tight rows, or -1 where no column is free."""
     scores[:] = np.float32(0.0)
     stride, count = sizes.shape[1], (last // LANES + 1) * LANES
-    rows = 0
-    for r in range(ups.shape[1]):
-        left = min(ups[at, r], downs[at, r])
-        if left <= SLACK * np.int64(reach[at, r]):
-            heard[rows] = r * stride
-            voices[rows] = weights[r] / (np.float32(left) + np.float32(1.0))
-            rows += 1
+    rows = hear(ups, downs, at * ups.shape[1], reach, SLACK, stride, weights, heard, voices, ups.shape[1])
     for r in range(rows, -(-rows // ABREAST) * ABREAST):
         heard[r], voices[r] = 0, np.float32(0.0)
     for r in range(0, rows, ABREAST):
@@ -193,9 +178,9 @@ def climb(
     looks for another one.
     """
     n, rows = steps.shape
-    touched, trail = np.zeros(rows, np.int32), np.empty(n + 1, np.int64)
-    tight, scores = np.zeros(rows // LANES + 1, np.uint16), np.zeros(sizes.shape[1], np.float32)
-    heard, voices = np.zeros(rows + ABREAST, np.int64), np.zeros(rows + ABREAST, np.float32)
+    trail = np.empty(n + 1, np.int64)
+    tight, scores = np.zeros(rows + LANES, np.int32), np.zeros(sizes.shape[1], np.float32)
+    heard, voices = np.zeros(rows + LANES, np.int32), np.zeros(rows + LANES, np.float32)
     depth, nodes, verdict = meta[DEPTH], 0, -1
     while verdict < 0:
         if depth < 0:
@@ -216,7 +201,6 @@ def climb(
                 states[0, j] = FREE if j < last else 0
             states[0, last] = 1
             trail[0] = last
-            touched[:] = 1
             tried[0] = 0
             level = 0
         elif tried[depth] == 2:
@@ -237,20 +221,17 @@ def climb(
             nodes += 1
             hopeless = False
             level = depth + 1
-            for r in range(rows):
-                ups[level, r], downs[level, r] = ups[depth, r], downs[depth, r]
-                heads[level, r], reach[level, r] = heads[depth, r], reach[depth, r]
+            for left in (ups, downs, heads, reach):
+                repeat(left, depth * rows, level * rows, rows)
             states[level] = states[depth]
             states[level, branches[depth]] = 1 if tried[depth] == 1 else 0
             trail[0] = branches[depth]
         if not hopeless and propagate(
-            steps, starts, columns, entries, states, ups, downs, heads, reach, level, touched, trail, 1, weights,
-            acts, tight,
-        ):  # fmt: skip
+            steps, starts, columns, entries, states, ups, downs, heads, reach, level, trail, 1, weights, acts, tight
+        ):
             depth = level
             tried[depth] = 0
         elif level == 0:
-            touched[:] = 0
             depth = -1
     meta[DEPTH] = depth
     meta[NODES] += nodes

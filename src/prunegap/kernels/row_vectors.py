@@ -51,21 +51,59 @@ def _greatest(builder: Any, one: Any, other: Any) -> Any:
     return builder.select(builder.icmp_signed(">", one, other), one, other)
 
 
-def _decide(
-    _: Any, steps: Any, row: Any, ups: Any, downs: Any, level: Any, touched: Any, count: Any, kept: Any
-) -> Any:
-    """Take the column steps[row :] to be kept or not: change what is left to either bound of each row, mark the rows
-    it stands in, and return a negative number where something less than nothing is left."""
-    signature = types.int32(steps, row, ups, downs, level, touched, count, kept)
+def _spread(builder: Any, value: Any, vector: Any) -> Any:
+    """Return the value in every lane."""
+    unknown, order = ir.Constant(vector, ir.Undefined), ir.Constant(_INTEGERS, None)
+    return builder.shuffle_vector(builder.insert_element(unknown, value, _NARROW(0)), unknown, order)
+
+
+def _rows_from(builder: Any, r: Any) -> Any:
+    """Return r, r + 1, r + 2, ... in the lanes."""
+    return builder.add(
+        _spread(builder, builder.trunc(r, _NARROW), _INTEGERS), ir.Constant(_INTEGERS, [*range(LANES)])
+    )
+
+
+class _Listed:
+    """Lists that are written without branches: of each vector the lanes that are wanted, behind those before."""
+
+    def __init__(self, builder: Any) -> None:
+        self._builder = builder
+        self._count = cgutils.alloca_once_value(builder, _INDEX(0))
+
+    @property
+    def count(self) -> Any:
+        """How many there are."""
+        return self._builder.load(self._count)
+
+    def put(self, wanted: Any, lists: dict[Any, Any]) -> None:
+        """Append the wanted lanes of the vectors that `lists` names by the ends of their lists."""
+        builder, word = self._builder, ir.IntType(LANES)
+        for end, vector in lists.items():
+            kind = ir.FunctionType(ir.VoidType(), [vector.type, end.type, wanted.type])
+            name = f"llvm.masked.compressstore.v{LANES}{'f' if vector.type == _FLOATS else 'i'}32"
+            builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [vector, end, wanted])
+        kind = ir.FunctionType(word, [word])
+        ones = cgutils.get_or_insert_function(builder.module, kind, f"llvm.ctpop.i{LANES}")
+        more = builder.zext(builder.call(ones, [builder.bitcast(wanted, word)]), _INDEX)
+        builder.store(builder.add(self.count, more), self._count)
+
+
+def _decide(_: Any, steps: Any, row: Any, ups: Any, downs: Any, level: Any, count: Any, kept: Any) -> Any:
+    """Take the column steps[row :] to be kept or not: change what is left to either bound of each row.
+
+    Returns a negative number where something less than nothing is left.
+    """
+    signature = types.int32(steps, row, ups, downs, level, count, kept)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         pointer = _pointers(context, builder, signature, arguments)
         zero = ir.Constant(_INTEGERS, None)
         signs = cgutils.alloca_once_value(builder, zero)
-        is_kept = builder.icmp_signed("!=", arguments[7], ir.Constant(arguments[7].type, 0))
-        with cgutils.for_range_slice(builder, _INDEX(0), arguments[6], _INDEX(LANES), _INDEX) as (r, _):
+        is_kept = builder.icmp_signed("!=", arguments[6], ir.Constant(arguments[6].type, 0))
+        with cgutils.for_range_slice(builder, _INDEX(0), arguments[5], _INDEX(LANES), _INDEX) as (r, _):
             at = builder.add(arguments[4], r)
-            up, down, mark = pointer(2, at, _INTEGERS), pointer(3, at, _INTEGERS), pointer(5, r, _INTEGERS)
+            up, down = pointer(2, at, _INTEGERS), pointer(3, at, _INTEGERS)
             k = _load(builder, pointer(0, builder.add(arguments[1], r), _INTEGERS))
             rise, fall = _greatest(builder, k, zero), _least(builder, k, zero)
             # Kept: ups lose what it adds, downs what it takes away. Not kept: the other way round.
@@ -75,7 +113,6 @@ def _decide(
             new_down = builder.sub(_load(builder, down), less_down)
             _store(builder, new_up, up)
             _store(builder, new_down, down)
-            _store(builder, builder.or_(_load(builder, mark), k), mark)
             builder.store(builder.or_(builder.load(signs), builder.or_(new_up, new_down)), signs)
         kind = ir.FunctionType(_NARROW, [_INTEGERS])
         reduce = cgutils.get_or_insert_function(builder.module, kind, f"llvm.vector.reduce.or.v{LANES}i32")
@@ -84,21 +121,85 @@ def _decide(
     return signature, generate
 
 
-def _find_tight(_: Any, ups: Any, downs: Any, level: Any, touched: Any, reach: Any, tight: Any, count: Any) -> Any:
-    """Write to bit i of tight[w] whether row LANES w + i is marked and has less left than its reach; unmark all."""
-    signature = types.void(ups, downs, level, touched, reach, tight, count)
+def _find_tight(_: Any, ups: Any, downs: Any, level: Any, reach: Any, tight: Any, count: Any) -> Any:
+    """List the rows with less left than their reach in `tight`, with room for a vector more; return how many."""
+    signature = types.int64(ups, downs, level, reach, tight, count)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer, found = _pointers(context, builder, signature, arguments), _Listed(builder)
+        with cgutils.for_range_slice(builder, _INDEX(0), arguments[5], _INDEX(LANES), _INDEX) as (r, _):
+            at = builder.add(arguments[2], r)
+            up, down = (_load(builder, pointer(i, at, _INTEGERS)) for i in (0, 1))
+            few = builder.icmp_signed("<", _least(builder, up, down), _load(builder, pointer(3, at, _INTEGERS)))
+            found.put(few, {pointer(4, found.count, _NARROW): _rows_from(builder, r)})
+        return found.count
+
+    return signature, generate
+
+
+def _decided_ahead(_: Any, columns: Any, first: Any, states: Any, begin: Any) -> Any:
+    """Return how many of columns[first], columns[first + 1], ... are decided before one is free; LANES if all are.
+
+    A column is free where states[begin + column] is -1; three bytes behind the last state must be readable.
+    """
+    signature = types.int64(columns, first, states, begin)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         pointer = _pointers(context, builder, signature, arguments)
-        zero, bits = ir.Constant(_INTEGERS, None), ir.IntType(LANES)
-        with cgutils.for_range_slice(builder, _INDEX(0), arguments[6], _INDEX(LANES), _INDEX) as (r, _):
-            at, mark = builder.add(arguments[2], r), pointer(3, r, _INTEGERS)
-            up, down = (_load(builder, pointer(i, at, _INTEGERS)) for i in (0, 1))
-            few = builder.icmp_signed("<", _least(builder, up, down), _load(builder, pointer(4, at, _INTEGERS)))
-            marked = builder.icmp_signed("!=", _load(builder, mark), zero)
-            word = builder.bitcast(builder.and_(few, marked), bits)
-            builder.store(word, pointer(5, builder.sdiv(r, _INDEX(LANES)), bits), align=2)
-            _store(builder, zero, mark)
+        wide, mask = ir.VectorType(_INDEX, LANES), ir.VectorType(ir.IntType(1), LANES)
+        base = _spread(builder, builder.ptrtoint(pointer(2, arguments[3], ir.IntType(8)), _INDEX), wide)
+        column = builder.sext(_load(builder, pointer(0, arguments[1], _INTEGERS)), wide)
+        places = builder.inttoptr(builder.add(base, column), ir.VectorType(_NARROW.as_pointer(), LANES))
+        given = [places, _NARROW(1), ir.Constant(mask, [1] * LANES), ir.Constant(_INTEGERS, ir.Undefined)]
+        kind = ir.FunctionType(_INTEGERS, [value.type for value in given])
+        gather = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.gather.v{LANES}i32.v{LANES}p0")
+        state = builder.and_(builder.call(gather, given), ir.Constant(_INTEGERS, [0xFF] * LANES))
+        free = builder.icmp_signed("==", state, ir.Constant(_INTEGERS, [0xFF] * LANES))
+        word = builder.bitcast(free, ir.IntType(LANES))
+        return builder.zext(builder.cttz(word, ir.IntType(1)(0)), _INDEX)
+
+    return signature, generate
+
+
+def _hear(
+    _: Any, ups: Any, downs: Any, level: Any, reach: Any, slack: Any, stride: Any, weights: Any, heard: Any,
+    voices: Any, count: Any,
+) -> Any:  # fmt: skip
+    """List the rows with at most slack times their reach left: where they begin, and their weight / (left + 1).
+
+    heard[i] is stride times the i-th such row, its place in the sizes, voices[i] its weight over what is left; both
+    have room for a vector more than there are rows. Returns how many there are.
+    """
+    signature = types.int64(ups, downs, level, reach, slack, stride, weights, heard, voices, count)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer, found = _pointers(context, builder, signature, arguments), _Listed(builder)
+        one = ir.Constant(_FLOATS, [1.0] * LANES)
+        wide = _spread(builder, builder.trunc(arguments[5], _NARROW), _INTEGERS)
+        times = _spread(builder, builder.sitofp(arguments[4], ir.FloatType()), _FLOATS)
+        with cgutils.for_range_slice(builder, _INDEX(0), arguments[9], _INDEX(LANES), _INDEX) as (r, _):
+            at = builder.add(arguments[2], r)
+            up, down, most = (_load(builder, pointer(i, at, _INTEGERS)) for i in (0, 1, 3))
+            left = builder.sitofp(_least(builder, up, down), _FLOATS)
+            few = builder.fcmp_ordered("<=", left, builder.fmul(times, builder.sitofp(most, _FLOATS)))
+            voice = builder.fdiv(_load(builder, pointer(6, r, _FLOATS)), builder.fadd(left, one))
+            begins = builder.mul(_rows_from(builder, r), wide)
+            at = found.count
+            found.put(few, {pointer(7, at, _NARROW): begins, pointer(8, at, ir.FloatType()): voice})
+        return found.count
+
+    return signature, generate
+
+
+def _repeat(_: Any, array: Any, source: Any, target: Any, count: Any) -> Any:
+    """array[target + i] = array[source + i] for i < count."""
+    signature = types.void(array, source, target, count)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = _pointers(context, builder, signature, arguments)
+        with cgutils.for_range_slice(builder, _INDEX(0), arguments[3], _INDEX(LANES), _INDEX) as (r, _):
+            given = _load(builder, pointer(0, builder.add(arguments[1], r), _INTEGERS))
+            _store(builder, given, pointer(0, builder.add(arguments[2], r), _INTEGERS))
         return context.get_dummy_value()
 
     return signature, generate
@@ -110,13 +211,11 @@ def _add_scaled(_: Any, scores: Any, sizes: Any, rows: Any, weights: Any, first:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         pointer = _pointers(context, builder, signature, arguments)
-        unknown, lanes = ir.Constant(_FLOATS, ir.Undefined), ir.Constant(_INTEGERS, None)
         places, spread = [], []
         for i in range(ABREAST):
             at = builder.add(arguments[4], _INDEX(i))
-            places.append(builder.load(pointer(2, at, _INDEX)))
-            weight = builder.load(pointer(3, at, ir.FloatType()))
-            spread.append(builder.shuffle_vector(builder.insert_element(unknown, weight, _NARROW(0)), unknown, lanes))
+            places.append(builder.sext(builder.load(pointer(2, at, _NARROW)), _INDEX))
+            spread.append(_spread(builder, builder.load(pointer(3, at, ir.FloatType())), _FLOATS))
         with cgutils.for_range_slice(builder, _INDEX(0), arguments[5], _INDEX(LANES), _INDEX) as (j, _):
             score = pointer(0, j, _FLOATS)
             total = _load(builder, score)
@@ -131,4 +230,7 @@ def _add_scaled(_: Any, scores: Any, sizes: Any, rows: Any, weights: Any, first:
 
 decide: Any = intrinsic(_decide)
 find_tight: Any = intrinsic(_find_tight)
+decided_ahead: Any = intrinsic(_decided_ahead)
+hear: Any = intrinsic(_hear)
+repeat: Any = intrinsic(_repeat)
 add_scaled: Any = intrinsic(_add_scaled)

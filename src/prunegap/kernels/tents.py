@@ -37,13 +37,17 @@ def conditions(angles, strengths, is_b, tube, linear, points, reaches):
     values, low, high = np.zeros((room, n)), np.empty(room), np.empty(room)
     ids = np.empty(room, np.int64)
     count = 0
+    cosines, sines = np.cos(angles), np.sin(angles)
     for k in range(points):
         t = -math.pi + 2.0 * math.pi * (k + 0.5) / points
-        goal = max(0.0, math.cos(t))
+        c, s = math.cos(t), math.sin(t)
+        goal = max(0.0, c)
         low[count] = goal - tube if linear or goal > tube + MARGIN else -np.inf
         high[count] = goal + tube
         for j in range(n):
-            along = math.sin(t - angles[j]) if is_b[j] else math.sin(angles[j] - t)
+            along = s * cosines[j] - c * sines[j]
+            if not is_b[j]:
+                along = -along
             if along > 0.0:
                 values[count, j] = strengths[j] * along
         ids[count] = k

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 import numpy as np
 
@@ -58,8 +59,10 @@ class Draw:
         """Return the network of the given width; raises BadInputError for width < 0."""
         if width < 0:
             raise BadInputError(f"width {width}", "must be 0 or more", "use a width of at least 1")
-        generator = np.random.default_rng(self.seed)
         shape = (width, self.dimension + 1)
+        if width == 0:
+            return Network(np.empty((0, self.dimension)), np.empty(0))
+        generator = np.random.default_rng(self.seed)
         if self.initialisation is Initialisation.UNIFORM:
             rows = generator.uniform(-1.0, 1.0, shape)
         else:
@@ -68,8 +71,13 @@ class Draw:
 
     def target(self) -> Vector:
         """Return the target vector w* of norm 1, shape (dimension,), read-only."""
-        direction = np.random.default_rng([self.seed, 1]).standard_normal(self.dimension)
-        return frozen_array(direction / np.linalg.norm(direction), "target", 1)
+        return _target(self.dimension, self.seed)
+
+
+@lru_cache(maxsize=16)
+def _target(dimension: int, seed: int) -> Vector:
+    direction = np.random.default_rng([seed, 1]).standard_normal(dimension)
+    return frozen_array(direction / np.linalg.norm(direction), "target", 1)
 
 
 def is_too_wide(draw: Draw, width: int) -> bool:

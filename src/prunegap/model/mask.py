@@ -121,10 +121,15 @@ class Mask:
 
     def apply(self, network: Network) -> Network:
         """Return the pruned network, same shapes, removed entries set to 0; raises BadInputError on a mismatch."""
+        self.fitting(network)
+        return Network(network.weights * self.kept_weights, network.outputs * self.kept_outputs)
+
+    def fitting(self, network: Network) -> Mask:
+        """Return this mask; raises BadInputError if it was made for a network of another shape."""
         if self.kept_weights.shape != network.weights.shape:
             raise BadInputError(
                 f"mask of shape {self.kept_weights.shape} for a network of shape {network.weights.shape}",
                 "the mask belongs to another network",
                 "use the network the mask was made for",
             )
-        return Network(network.weights * self.kept_weights, network.outputs * self.kept_outputs)
+        return self

@@ -116,7 +116,7 @@ class Search(ABC):
         finding = self._search(problem, deadline, inputs)
         mask, certificate, why = finding.mask, None, finding.reason
         if mask is not None:
-            mask = mask.resized(problem.width)
+            mask = mask if mask.width == problem.width else mask.resized(problem.width)
             if not problem.granularity.admits(mask):
                 raise AssertionError(f"search {self.name} returned a mask that is not {problem.granularity}")
             certificate = certified(problem, mask)

@@ -15,7 +15,7 @@ from typing import ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from prunegap.kernels.branch import IMPOSSIBLE, LAST, NODES, PAUSED, laid_out, room_left
+from prunegap.kernels.branch import IMPOSSIBLE, LAST, NODES, PAUSED, laid_out, room_left, whole_vectors
 from prunegap.kernels.screened_climb import climb_to_screened
 from prunegap.kernels.tents import POINTS, REACHES, conditions, rounded
 from prunegap.model.mask import Mask
@@ -72,8 +72,9 @@ class _Walk:
             circle.linear, POINTS, REACHES,
         )  # fmt: skip
         steps, up, down, useful = rounded(values, low, high)
-        self._ids, self._steps = ids[useful], steps[:, useful]
-        self._room = room_left(self._steps, up[useful], down[useful], int(self._meta[LAST]) + 1)
+        self._ids = ids[useful]
+        self._steps, up, down = whole_vectors(steps[:, useful], up[useful], down[useful])
+        self._room = room_left(self._steps, up, down, int(self._meta[LAST]) + 1)
         self.memory = np.ones(POINTS + circle.neurons.size * REACHES.size, dtype=np.float32)
         self.memory[: memory.size] = memory
 
@@ -86,8 +87,9 @@ class _Walk:
         """Climb until there is a ticket, no neuron is left, or the time is up; `proven` says what is impossible."""
         count, rows = self._steps.shape
         laid = laid_out(self._steps)
-        weights, acts = self.memory[self._ids], np.zeros(rows, dtype=np.int64)
-        states = np.zeros((count + 2, count), dtype=np.int8)
+        weights, acts = np.ones(rows, dtype=np.float32), np.zeros(rows, dtype=np.int64)
+        weights[: self._ids.size] = self.memory[self._ids]
+        states = np.zeros((count + 4, count), dtype=np.int8)
         ups, downs, heads, reach = np.zeros((4, count + 2, rows), dtype=np.int32)
         branches, tried = np.zeros(count + 2, dtype=np.int64), np.zeros(count + 2, dtype=np.int8)
         circle = self._circle
@@ -108,7 +110,7 @@ class _Walk:
                 self.stopped = "the time limit was reached" if deadline.expired else ""
             else:
                 self._consider(kept[:size])
-        self.memory[self._ids] = weights
+        self.memory[self._ids] = weights[: self._ids.size]
 
     def _consider(self, kept: NDArray[np.int64]) -> None:
         """Certify the kept kinks, ascending, which have passed the screen."""

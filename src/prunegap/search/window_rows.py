@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from prunegap.kernels.branch import CAP, DEPTH, FREE, LAST, NODES, climb, laid_out, room_left
+from prunegap.kernels.branch import CAP, DEPTH, FREE, LAST, NODES, climb, laid_out, room_left, whole_vectors
 from prunegap.kernels.tents import MOST
 from prunegap.model.network import Matrix
 from prunegap.model.problem import Problem
@@ -75,12 +75,14 @@ class Walk:
     def __init__(self, pool: Pool, chosen: Integers, first: int, before: Walk | None = None) -> None:
         """Begin with column `first`, or go on where the walk `before`, over other rows of this window, stands."""
         self._pool, self._chosen = pool, chosen
-        self._rows = laid_out(pool.steps[:, chosen])
-        count, rows = self._rows[0].shape
+        steps, self._above, self._below = whole_vectors(pool.steps[:, chosen], pool.above[chosen], pool.below[chosen])
+        self._rows = laid_out(steps)
+        count, rows = steps.shape
         first = first if before is None else before.last + 1
-        self._room = room_left(self._rows[0], pool.above[chosen], pool.below[chosen], first)
-        self._weights, self._acts = pool.weights[chosen], np.zeros(rows, dtype=np.int64)
-        self._states = np.zeros((count + 2, count), dtype=np.int8)
+        self._room = room_left(steps, self._above, self._below, first)
+        self._weights, self._acts = np.ones(rows, dtype=np.float32), np.zeros(rows, dtype=np.int64)
+        self._weights[: chosen.size] = pool.weights[chosen]
+        self._states = np.zeros((count + 4, count), dtype=np.int8)
         self._left = np.zeros((count + 2, rows), dtype=np.int32), np.zeros((count + 2, rows), dtype=np.int32)
         # Nothing is known yet about which of a row's entries are decided.
         self._heads = np.zeros((count + 2, rows), dtype=np.int32)
@@ -97,8 +99,8 @@ class Walk:
         # Sums stay below 2^30, so products of doubles are exact, and far quicker than those of integers.
         kept, free = (states == 1).astype(np.float64), (states == FREE).astype(np.float64)
         sums = (kept @ steps).astype(np.int64)
-        ups = self._pool.above[self._chosen] - sums - (free @ np.minimum(steps, 0)).astype(np.int64)
-        downs = self._pool.below[self._chosen] + sums + (free @ np.maximum(steps, 0)).astype(np.int64)
+        ups = self._above - sums - (free @ np.minimum(steps, 0)).astype(np.int64)
+        downs = self._below + sums + (free @ np.maximum(steps, 0)).astype(np.int64)
         broken = np.flatnonzero((np.minimum(ups, downs) < 0).any(axis=1))
         if broken.size:
             levels = int(broken[0])
@@ -135,6 +137,7 @@ class Walk:
 
     def teach(self) -> None:
         """Tell the pool what the rows did."""
-        self._pool.weights[self._chosen] = self._weights
-        self._pool.acts[self._chosen] += self._acts
+        count = self._chosen.size
+        self._pool.weights[self._chosen] = self._weights[:count]
+        self._pool.acts[self._chosen] += self._acts[:count]
         self._acts[:] = 0
