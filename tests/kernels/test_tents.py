@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from prunegap.certify import certify
-from prunegap.kernels.branch import by_magnitude
+from prunegap.kernels.branch import laid_out
 from prunegap.kernels.tents import POINTS, REACHES, conditions, rounded
 from prunegap.model.granularity import Neuron
 from prunegap.model.mask import Mask
@@ -64,9 +64,12 @@ def test_entries_are_listed_from_the_greatest() -> None:
     _, circle = circle_of(0, Readout.RELU)
     values, low, high, _ = conditions(circle.angles, circle.strengths, circle.is_b, 0.1, False, POINTS, REACHES)
     steps, *_ = rounded(values, low, high)
-    starts, columns, entries = by_magnitude(steps)
+    _, sizes, starts, columns, entries, greatest = laid_out(steps)
     dense = np.zeros((len(starts) - 1, WIDTH), dtype=np.int64)
     for r, (begin, end) in enumerate(pairwise(starts)):
         dense[r, columns[begin:end]] = entries[begin:end]
         assert (np.diff(np.abs(entries[begin:end])) <= 0).all()
     assert np.array_equal(dense.T, steps)
+    assert np.array_equal(sizes[:, :WIDTH], np.abs(dense).astype(np.float32))
+    assert not sizes[:, WIDTH:].any()
+    assert np.array_equal(greatest, np.abs(dense).max(axis=1))

@@ -42,6 +42,7 @@ def whole_vectors(steps: Integers, above: Places, below: Places) -> tuple[Intege
     return whole, np.concatenate([above, without]), np.concatenate([below, without])
 
 
+@compiled
 def laid_out(steps: Integers) -> Laid:
     """Return rows of integers (n, rows) as `climb` takes them: (steps, sizes, starts, columns, entries, greatest).
 
@@ -50,9 +51,38 @@ def laid_out(steps: Integers) -> Laid:
     columns where they stand, with LANES more at the end; greatest (rows,) the greatest of each.
     """
     n, rows = steps.shape
-    sizes = np.zeros((rows, -(-n // LANES) * LANES), dtype=np.float32)
-    sizes[:, :n] = np.abs(steps).T
-    return steps, sizes, *by_magnitude(steps), np.abs(steps).max(axis=0, initial=0)
+    turned = steps.T.copy()
+    starts = np.zeros(rows + 1, np.int64)
+    for r in range(rows):
+        filled = 0
+        for j in range(n):
+            filled += turned[r, j] != 0
+        starts[r + 1] = starts[r] + filled
+    sizes, greatest = np.zeros((rows, -(-n // LANES) * LANES), np.float32), np.zeros(rows, np.int32)
+    # A vector of columns is read at any place.
+    columns, entries = np.zeros(starts[-1] + LANES, np.int32), np.empty(starts[-1], np.int32)
+    keys = np.empty(n, np.int64)
+    for r in range(rows):
+        filled = 0
+        for j in range(n):
+            size = abs(np.int64(turned[r, j]))
+            if size == 0:
+                continue
+            sizes[r, j] = size
+            # By magnitude, then by column.
+            key = (size << 32) - j
+            place = filled
+            while place > 0 and keys[place - 1] < key:
+                keys[place] = keys[place - 1]
+                place -= 1
+            keys[place] = key
+            filled += 1
+        for i in range(filled):
+            j = -keys[i] & 0xFFFFFFFF
+            columns[starts[r] + i], entries[starts[r] + i] = j, turned[r, j]
+        if filled > 0:
+            greatest[r] = abs(entries[starts[r]])
+    return steps, sizes, starts, columns, entries, greatest
 
 
 def room_left(steps: Integers, above: Places, below: Places, free: int) -> tuple[Places, Places]:
@@ -62,32 +92,6 @@ def room_left(steps: Integers, above: Places, below: Places, free: int) -> tuple
         above - np.minimum(undecided, 0).sum(axis=0, dtype=np.int64),
         below + np.maximum(undecided, 0).sum(axis=0, dtype=np.int64),
     )
-
-
-@compiled
-def by_magnitude(steps):
-    """Return (starts, columns, entries), as `laid_out`."""
-    n, count = steps.shape
-    starts = np.zeros(count + 1, np.int64)
-    for r in range(count):
-        for j in range(n):
-            starts[r + 1] += steps[j, r] != 0
-    starts = np.cumsum(starts)
-    # A vector of columns is read at any place.
-    columns, entries = np.zeros(starts[-1] + LANES, np.int32), np.empty(starts[-1], np.int32)
-    for r in range(count):
-        first = filled = starts[r]
-        for j in range(n):
-            k = steps[j, r]
-            if k == 0:
-                continue
-            place = filled
-            while place > first and abs(entries[place - 1]) < abs(k):
-                entries[place], columns[place] = entries[place - 1], columns[place - 1]
-                place -= 1
-            entries[place], columns[place] = k, j
-            filled += 1
-    return starts, columns, entries
 
 
 @inlined

@@ -25,9 +25,9 @@ from prunegap.model.problem import Problem
 from prunegap.search.base import Deadline, certified
 from prunegap.search.plane import Circle, PlaneSearch
 
-FIRST_WINDOW = 32
+FIRST_WINDOW, FIRST_POWER = 16.0, 0.3
 WINDOW_STEP = 1.3
-"""Rows are made for so many neurons, and again for more once these hold no ticket."""
+"""Rows are made for FIRST_WINDOW / tube^FIRST_POWER neurons, and again for more once these hold no ticket."""
 
 CHUNK_NODES = 20_000
 
@@ -40,7 +40,8 @@ class NeuronClimb(PlaneSearch):
 
     def _search(self, problem: Problem, deadline: Deadline, inputs: Matrix | None) -> Finding:
         """Widen the window until it holds a ticket."""
-        proven, nodes, window = 0, 0, min(FIRST_WINDOW, problem.width)
+        tube = problem.epsilon / float(np.linalg.norm(problem.target))
+        proven, nodes, window = 0, 0, min(math.ceil(FIRST_WINDOW / tube**FIRST_POWER), problem.width)
         memory, reason = np.ones(0, dtype=np.float32), "no neuron is kept"
         while proven < problem.width:
             walk = _Walk(problem, window, proven, memory)
