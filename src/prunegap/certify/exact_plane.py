@@ -152,13 +152,17 @@ def _forms(arc: Arc, target: Point, readout: Readout) -> Iterator[tuple[Point, P
 
 def peak_on(form: Point, start: Point, end: Point) -> Peak:
     """Return the greatest value of <form, x> on the arc, or 0 if it is negative."""
-    if _cross(start, form) >= 0 and _cross(form, end) >= 0:
-        return Peak(_dot(form, form), 1, form)
-    best = Peak(0, 1, start)
-    for u in (start, end):
-        value = _dot(form, u)
-        if value > 0:
-            norm = _dot(u, u)
-            if value * value * best.norm > best.square * norm:
-                best = Peak(value * value, norm, u)
-    return best
+    # The hottest lines of a proof: products are written out.
+    x, y = form
+    (a, b), (c, d) = start, end
+    if a * y >= b * x and x * d >= y * c:
+        return Peak(x * x + y * y, 1, form)
+    first, last = x * a + y * b, x * c + y * d
+    if first <= 0 and last <= 0:
+        return Peak(0, 1, start)
+    if last <= 0:
+        return Peak(first * first, a * a + b * b, start)
+    if first <= 0:
+        return Peak(last * last, c * c + d * d, end)
+    one, other = Peak(first * first, a * a + b * b, start), Peak(last * last, c * c + d * d, end)
+    return one if one.square * other.norm >= other.square * one.norm else other

@@ -212,6 +212,8 @@ def _add_scaled(_: Any, scores: Any, sizes: Any, rows: Any, weights: Any, first:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         pointer = _pointers(context, builder, signature, arguments)
         places, spread = [], []
+        kind = ir.FunctionType(_FLOATS, [_FLOATS] * 3)
+        multiply_add = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fmuladd.v{LANES}f32")
         for i in range(ABREAST):
             at = builder.add(arguments[4], _INDEX(i))
             places.append(builder.sext(builder.load(pointer(2, at, _NARROW)), _INDEX))
@@ -221,7 +223,7 @@ def _add_scaled(_: Any, scores: Any, sizes: Any, rows: Any, weights: Any, first:
             total = _load(builder, score)
             for place, weight in zip(places, spread, strict=True):
                 size = _load(builder, pointer(1, builder.add(place, j), _FLOATS))
-                total = builder.fadd(total, builder.fmul(weight, size))
+                total = builder.call(multiply_add, [weight, size, total])
             _store(builder, total, score)
         return context.get_dummy_value()
 

@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import ClassVar
 
-import numpy as np
-
 from prunegap.certify import certify
 from prunegap.model.errors import BadInputError
 from prunegap.model.mask import Mask
@@ -68,10 +66,23 @@ class Deadline:
         return self.remaining <= 0.0
 
 
+class _Question:
+    """A mask of a problem, equal to another that keeps the same weights."""
+
+    def __init__(self, problem: Problem, mask: Mask) -> None:
+        self.problem, self.mask = problem, mask
+        self._key = problem, mask.kept_weights.tobytes()
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Question) and self._key == other._key
+
+
 @lru_cache(maxsize=4)
-def _certified(problem: Problem, kept: bytes, width: int) -> Certificate:
-    rows = np.frombuffer(kept, dtype=np.bool_).reshape(width, problem.dimension)
-    return certify(problem, Mask.from_rows(rows))
+def _certified(question: _Question) -> Certificate:
+    return certify(question.problem, question.mask)
 
 
 def certified(problem: Problem, mask: Mask) -> Certificate:
@@ -79,7 +90,7 @@ def certified(problem: Problem, mask: Mask) -> Certificate:
 
     Only for masks that keep v_i wherever they keep a weight, as Mask.from_rows makes them.
     """
-    return _certified(problem, mask.kept_weights.tobytes(), mask.width)
+    return _certified(_Question(problem, mask))
 
 
 class Search(ABC):
