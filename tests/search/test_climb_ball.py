@@ -60,17 +60,20 @@ def test_found_just_above_and_impossible_just_below_the_least_error(
         assert CLIMB.search(below).status is Status.IMPOSSIBLE, seed
 
 
+@pytest.mark.parametrize("workers", [1, 2, 5])
 @pytest.mark.parametrize("shape", ["spread", "gathered"])
 def test_rows_come_and_go_in_the_middle_of_a_walk_without_a_choice_lost(
-    shape: str, monkeypatch: pytest.MonkeyPatch
+    shape: str, workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in {"FEW_NODES": 2, "MANY_NODES": 2, "CHUNK_NODES": 1, "KEPT_ROWS": 12, "PATIENCE": 1}.items():
         monkeypatch.setattr(climb_ball, name, value)
     monkeypatch.setattr(climb_ball, "MANY", FEW)
     for seed in SEEDS:
         above, below = around(made(3, seed, 9, Readout.RELU, shape))
-        assert CLIMB.search(above).status is Status.FOUND, seed
-        assert CLIMB.search(below).status is Status.IMPOSSIBLE, seed
+        found = CLIMB.search(above, Budget(workers=workers))
+        assert found.status is Status.FOUND, seed
+        assert found.impossible_width == CLIMB.search(above).impossible_width
+        assert CLIMB.search(below, Budget(workers=workers)).status is Status.IMPOSSIBLE, seed
 
 
 @pytest.mark.parametrize("chosen", [7, 19, 64])
@@ -150,3 +153,31 @@ def test_refuses_what_it_does_not_handle() -> None:
     assert "granularity" in (CLIMB.refusal(Problem.from_draw(Draw(3, 0), 5, 0.1, Weight())) or "")
     huge = Problem(Network(np.array([[1e200, 1.0, 0.0]]), np.ones(1)), np.eye(3)[0], 0.1, Neuron())
     assert "above" in (CLIMB.refusal(huge) or "")
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 10])
+def test_a_walk_that_is_split_lists_the_same_choices(chunk: int) -> None:
+    """Whatever is split off, and whenever: every choice that meets the rows is listed once, by one of the walks."""
+    problem = made(3, 1, 9, Readout.RELU, "spread")
+    pool = Pool(
+        replace(problem, epsilon=1.3 * least_error(problem).upper), Columns.of(problem), np.zeros((0, 3)), FEW, 0
+    )
+    rows = np.arange(0, pool.size, 3)
+    listed = []
+    for shared in (False, True):
+        seen, walks = [], [Walk(pool, rows, 0)]
+        while walks:
+            walk = walks.pop()
+            verdict = walk.advance(chunk)
+            if verdict == 1:
+                seen.append(tuple(walk.kept))
+            if verdict != 2:
+                walks.append(walk)
+                # What is split off must not go on to the next column: its walk ends with this one.
+                if shared and (other := walk.split()) is not None:
+                    other.until = other.last + 1
+                    walks.append(other)
+        assert len(seen) == len(set(seen))
+        listed.append(sorted(seen))
+    assert listed[0] == listed[1]
+    assert listed[0]

@@ -22,7 +22,7 @@ Integers = NDArray[np.int32]
 Places = NDArray[np.int64]
 Laid = tuple[Integers, NDArray[np.float32], Places, Integers, Integers, Integers]
 
-LAST, DEPTH, NODES = range(3)
+LAST, DEPTH, NODES, UNTIL = range(4)
 PAUSED, SOLUTION, IMPOSSIBLE = range(3)
 FREE = -1
 CAP = 1 << 30
@@ -175,7 +175,7 @@ def climb(
     steps, sizes, starts, columns, entries, greatest, room_up, room_down, weights, acts,
     states, ups, downs, heads, reach, branches, tried, meta, node_limit,
 ):  # fmt: skip
-    """Go on with the walk in `meta`: PAUSED after about `node_limit` nodes, SOLUTION, or IMPOSSIBLE to the end.
+    """Continue the walk in `meta`: PAUSED after about `node_limit` nodes, SOLUTION, or IMPOSSIBLE before meta[UNTIL].
 
     steps to greatest hold the rows (`laid_out`); room_up and room_down (rows,) what is left to their bounds at a sum
     of 0 with the columns up to meta[LAST] free (`room_left`). A solution stands in states[meta[DEPTH]]; the next call
@@ -188,7 +188,7 @@ def climb(
     depth, nodes, verdict = meta[DEPTH], 0, -1
     while verdict < 0:
         if depth < 0:
-            if meta[LAST] + 1 >= n:
+            if meta[LAST] + 1 >= meta[UNTIL]:
                 verdict = IMPOSSIBLE
                 continue
             meta[LAST] += 1

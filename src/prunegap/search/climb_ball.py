@@ -3,13 +3,15 @@
 A ticket at width n + 1 that width n does not hold keeps neuron n + 1: so every neuron in turn is kept, and the choice
 among those before it is decided by branching over integer rows (`search.window_rows`). A width that a few thousand
 nodes do not decide gets four times as many rows; those that decide most are kept, the others only look at what is
-found. A choice that meets all rows gives its worst inputs as new rows, or is a ticket of least width. Everything
-narrower is proven impossible in real arithmetic: docs/decisions/0022-branching-beyond-the-plane.md.
+found. A choice that meets all rows gives its worst inputs as new rows, or is a ticket of least width. In hard windows
+threads share the branches of one neuron. Everything narrower is proven impossible in real arithmetic:
+docs/decisions/0022-branching-beyond-the-plane.md.
 """
 
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar, final
 
 import numpy as np
@@ -43,7 +45,7 @@ NEW_INPUTS = 8
 
 @final
 class NeuronClimbBall(Search):
-    """Exact search for neuron pruning at any d, both readouts; it finds the least width itself. One thread."""
+    """Exact search for neuron pruning at any d, both readouts; it finds the least width itself."""
 
     name: ClassVar[str] = "climb-ball"
     finds_least: ClassVar[bool] = True
@@ -111,11 +113,62 @@ class _Climb:
                 chosen = np.union1d(chosen, missed)
             elif self._hard:
                 chosen, trial = pool.busiest(KEPT_ROWS), 1 << 62
+                if self.deadline.budget.workers > 1:
+                    self._share(Walk(pool, chosen, 0, walk), pool, chosen)
+                    return
             else:
                 self._hard, trial = True, self.nodes + MANY_NODES
                 pool = Pool(problem, columns, self.learnt, MANY, seed)
                 chosen = np.arange(pool.size)
             walk = Walk(pool, chosen, 0, walk)
+
+    def _share(self, walk: Walk, pool: Pool, chosen: Integers) -> None:
+        """Decide the rest of the window, neuron after neuron, each with the branches shared among the threads."""
+        neurons, width = pool.columns.neurons, pool.problem.width
+        with ThreadPoolExecutor(self.deadline.budget.workers) as threads:
+            for last in range(max(0, walk.last), neurons.size):
+                walk.until = last + 1
+                walk, chosen = self._shared(walk, pool, chosen, threads)
+                if self.ticket is None and not self.stopped and self._unsettled:
+                    self.stopped = _too_close(self.proven)
+                if self.ticket is not None or self.stopped:
+                    return
+                self.proven = max(self.proven, int(neurons[last + 1]) if last + 1 < neurons.size else width)
+
+    def _shared(
+        self, first: Walk, pool: Pool, chosen: Integers, threads: ThreadPoolExecutor
+    ) -> tuple[Walk, Integers]:
+        """Finish the neuron of a walk, or find a ticket; return the walk and the rows that it is over by then."""
+        walks, missed = [first], list[Integers]()
+        while walks and not self.stopped:
+            while len(walks) < self.deadline.budget.workers:
+                other = next(filter(None, (walk.split() for walk in walks)), None)
+                if other is None:
+                    break
+                walks.append(other)
+            before = sum(walk.nodes for walk in walks)
+            verdicts = list(threads.map(lambda walk: walk.advance(CHUNK_NODES), walks))
+            self.nodes += sum(walk.nodes for walk in walks) - before
+            for walk, verdict in zip(walks, verdicts, strict=True):
+                if verdict == SOLUTION and self.ticket is None:
+                    missed.append(self._consider(walk.kept, pool))
+            if self.ticket is not None:
+                break
+            for walk, verdict in zip(walks, verdicts, strict=True):
+                if verdict == IMPOSSIBLE:
+                    walk.teach()
+            walks = [walk for walk, verdict in zip(walks, verdicts, strict=True) if verdict != IMPOSSIBLE]
+            if len(missed) >= PATIENCE:
+                for walk in (*walks, first):
+                    walk.teach()
+                chosen, missed = np.union1d(chosen, np.concatenate(missed)), []
+                others = [Walk(pool, chosen, 0, walk) for walk in walks if walk is not first]
+                is_done = first not in walks
+                first = Walk(pool, chosen, 0, first)
+                walks = others if is_done else [first, *others]
+            if walks and self.deadline.expired:
+                self.stopped = "the time limit was reached"
+        return first, chosen
 
     def _branch(self, walk: Walk, pool: Pool, most: int) -> Integers | None:
         """Walk on to about `most` nodes in all; return the rows that PATIENCE solutions asked for in vain, or none.
@@ -129,7 +182,7 @@ class _Climb:
             self.nodes = before + walk.nodes
             proven = pool.problem.width if verdict == IMPOSSIBLE else int(neurons[walk.last])
             if self._unsettled and proven > self.proven:
-                self.stopped = f"a candidate of width {self.proven + 1} is too close to epsilon to settle"
+                self.stopped = _too_close(self.proven)
                 return None
             self.proven = max(self.proven, proven)
             if verdict == IMPOSSIBLE:
@@ -163,3 +216,7 @@ class _Climb:
         pool.learn(worst)
         self.learnt = np.concatenate([self.learnt, worst])
         return np.arange(size, pool.size)
+
+
+def _too_close(proven: int) -> str:
+    return f"a candidate of width {proven + 1} is too close to epsilon to settle"

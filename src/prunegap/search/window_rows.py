@@ -7,10 +7,13 @@ earn their place, and what it lets pass is put to all the others.
 
 from __future__ import annotations
 
+import copy
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from prunegap.kernels.branch import CAP, DEPTH, FREE, LAST, NODES, climb, laid_out, room_left, whole_vectors
+from prunegap.kernels.branch import CAP, DEPTH, FREE, LAST, NODES, UNTIL, climb, laid_out, room_left, whole_vectors
 from prunegap.kernels.tents import MOST
 from prunegap.model.network import Matrix
 from prunegap.model.problem import Problem
@@ -88,7 +91,7 @@ class Walk:
         self._heads = np.zeros((count + 2, rows), dtype=np.int32)
         self._reach = np.repeat(self._rows[-1][None, :], count + 2, axis=0)
         self._path = np.zeros(count + 2, dtype=np.int64), np.zeros(count + 2, dtype=np.int8)
-        self._meta = np.array([first - 1, -1, 0])
+        self._meta = np.array([first - 1, -1, 0, count if before is None else before.until])
         if before is not None:
             self._resume(before)
 
@@ -110,6 +113,34 @@ class Walk:
             mine[:levels] = other[:levels]
         for left, whole in zip(self._left, (ups, downs), strict=True):
             left[:levels] = np.minimum(whole[:levels], CAP)
+
+    def split(self) -> Walk | None:
+        """Return a walk that takes over the greatest branch still to be followed, or None where there is none."""
+        branches, tried = self._path
+        waiting = np.flatnonzero(tried[: int(self._meta[DEPTH]) + 1] == 1)
+        if not waiting.size:
+            return None
+        level = int(waiting[0])
+        tried[level] = 2
+        other = copy.copy(self)
+        other._weights, other._acts = self._weights.copy(), np.zeros_like(self._acts)
+        other._room = (self._room[0].copy(), self._room[1].copy())
+        other._states = _first_levels(self._states, level + 1)
+        other._left = _first_levels(self._left[0], level + 1), _first_levels(self._left[1], level + 1)
+        other._heads, other._reach = _first_levels(self._heads, level + 1), _first_levels(self._reach, level + 1)
+        other._path = branches.copy(), np.full_like(tried, 2)
+        other._path[1][level] = 1
+        other._meta = np.array([self.last, level, 0, self.until])
+        return other
+
+    @property
+    def until(self) -> int:
+        """The column before which the walk ends."""
+        return int(self._meta[UNTIL])
+
+    @until.setter
+    def until(self, column: int) -> None:
+        self._meta[UNTIL] = column
 
     @property
     def last(self) -> int:
@@ -141,3 +172,9 @@ class Walk:
         self._pool.weights[self._chosen] = self._weights[:count]
         self._pool.acts[self._chosen] += self._acts[:count]
         self._acts[:] = 0
+
+
+def _first_levels(array: NDArray[Any], levels: int) -> NDArray[Any]:
+    first = np.zeros_like(array)
+    first[:levels] = array[:levels]
+    return first
