@@ -101,7 +101,7 @@ def test_rows_with_little_left_are_heard(count: int, seed: int) -> None:
 @pytest.mark.parametrize("ahead", [0, 1, 7, LANES - 1, LANES])
 def test_decided_columns_are_passed_over(ahead: int) -> None:
     random = np.random.default_rng(ahead)
-    columns = random.permutation(3 * LANES).astype(np.int32)
+    columns = random.permutation(3 * LANES).astype(np.uint16)
     states = np.full((3, 3 * LANES), -1, dtype=np.int8)
     states[1, columns[5 : 5 + ahead]] = random.integers(0, 2, ahead)
     # What other levels decide says nothing.
@@ -119,7 +119,8 @@ def test_a_level_is_repeated() -> None:
 
 def test_rows_are_added_up() -> None:
     random = np.random.default_rng(0)
-    sizes = random.random((9, 3 * LANES), dtype=np.float32)
+    halves = random.integers(0x3C00, 0x3F80, (9, 3 * LANES)).astype(np.uint16)
+    sizes = (halves.astype(np.uint32) << 16).view(np.float32)
     rows, weights = (
         (random.integers(0, 9, 2 * ABREAST) * 3 * LANES).astype(np.int32),
         random.random(2 * ABREAST, dtype=np.float32),
@@ -127,5 +128,5 @@ def test_rows_are_added_up() -> None:
     scores = random.random(3 * LANES, dtype=np.float32)
     expected = scores.copy()
     expected[: 2 * LANES] += weights[ABREAST:] @ sizes[rows[ABREAST:] // (3 * LANES)][:, : 2 * LANES]
-    scaled_added(scores, sizes, rows, weights, ABREAST, 2 * LANES)
+    scaled_added(scores, halves, rows, weights, ABREAST, 2 * LANES)
     np.testing.assert_allclose(scores, expected, rtol=1e-6)

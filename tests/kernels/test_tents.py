@@ -70,6 +70,7 @@ def test_entries_are_listed_from_the_greatest() -> None:
         dense[r, columns[begin:end]] = entries[begin:end]
         assert (np.diff(np.abs(entries[begin:end])) <= 0).all()
     assert np.array_equal(dense.T, steps)
-    assert np.array_equal(sizes[:, :WIDTH], np.abs(dense).astype(np.float32))
-    assert not sizes[:, WIDTH:].any()
+    halves = (sizes.astype(np.uint32) << 16).view(np.float32)
+    np.testing.assert_allclose(halves[:, :WIDTH], np.abs(dense), rtol=2.0**-8)
+    assert not halves[:, WIDTH:].any()
     assert np.array_equal(greatest, np.abs(dense).max(axis=1))

@@ -20,7 +20,7 @@ from prunegap.kernels.row_vectors import ABREAST, LANES, add_scaled, decide, dec
 
 Integers = NDArray[np.int32]
 Places = NDArray[np.int64]
-Laid = tuple[Integers, NDArray[np.float32], Places, Integers, Integers, Integers]
+Laid = tuple[Integers, NDArray[np.uint16], Places, NDArray[np.uint16], Integers, Integers]
 
 LAST, DEPTH, NODES, UNTIL = range(4)
 PAUSED, SOLUTION, IMPOSSIBLE = range(3)
@@ -28,12 +28,15 @@ FREE = -1
 CAP = 1 << 30
 """What is held to be left to a bound that no choice can reach: more than all integers of a row together."""
 
+MOST_COLUMNS = 1 << 16
 SLACK = 3
 """Rows with more left than so many times their greatest free entry have no say in the choice of a column."""
 
 
 def whole_vectors(steps: Integers, above: Places, below: Places) -> tuple[Integers, Places, Places]:
     """Return rows -below <= steps^T m <= above with rows of zeros behind them, up to a multiple of LANES."""
+    if steps.shape[0] > MOST_COLUMNS:
+        raise OverflowError(f"{steps.shape[0]} columns: at most {MOST_COLUMNS} are numbered")
     count = above.size
     behind = -count % LANES
     whole = np.zeros((steps.shape[0], count + behind), dtype=np.int32)
@@ -42,13 +45,20 @@ def whole_vectors(steps: Integers, above: Places, below: Places) -> tuple[Intege
     return whole, np.concatenate([above, without]), np.concatenate([below, without])
 
 
+@inlined
+def upper_half(size):
+    """Return the upper 16 bits of `size` in single precision, rounded: 8 bits of precision."""
+    return (np.float32(size).view(np.uint32) + np.uint32(0x8000)) >> np.uint32(16)
+
+
 @compiled
 def laid_out(steps: Integers) -> Laid:
     """Return rows of integers (n, rows) as `climb` takes them: (steps, sizes, starts, columns, entries, greatest).
 
     The number of rows is a multiple of LANES (`whole_vectors`). sizes (rows, n, zeros up to a multiple of LANES) are
-    the magnitudes; entries[starts[r] : starts[r + 1]] row r's non-zero integers, greatest magnitude first, and
-    columns where they stand, with LANES more at the end; greatest (rows,) the greatest of each.
+    the magnitudes as `upper_half`, since they only choose the order and memory is what is short;
+    entries[starts[r] : starts[r + 1]] row r's non-zero integers, greatest magnitude first, and columns where they
+    stand, with LANES more at the end; greatest (rows,) the greatest of each.
     """
     n, rows = steps.shape
     turned = steps.T.copy()
@@ -58,9 +68,9 @@ def laid_out(steps: Integers) -> Laid:
         for j in range(n):
             filled += turned[r, j] != 0
         starts[r + 1] = starts[r] + filled
-    sizes, greatest = np.zeros((rows, -(-n // LANES) * LANES), np.float32), np.zeros(rows, np.int32)
+    sizes, greatest = np.zeros((rows, -(-n // LANES) * LANES), np.uint16), np.zeros(rows, np.int32)
     # A vector of columns is read at any place.
-    columns, entries = np.zeros(starts[-1] + LANES, np.int32), np.empty(starts[-1], np.int32)
+    columns, entries = np.zeros(starts[-1] + LANES, np.uint16), np.empty(starts[-1], np.int32)
     keys = np.empty(n, np.int64)
     for r in range(rows):
         filled = 0
@@ -68,7 +78,7 @@ def laid_out(steps: Integers) -> Laid:
             size = abs(np.int64(turned[r, j]))
             if size == 0:
                 continue
-            sizes[r, j] = size
+            sizes[r, j] = upper_half(size)
             # By magnitude, then by column.
             key = (size << 32) - j
             place = filled

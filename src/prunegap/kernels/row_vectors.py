@@ -22,6 +22,7 @@ ABREAST = 4
 _INDEX = ir.IntType(64)
 _NARROW = ir.IntType(32)
 _INTEGERS = ir.VectorType(_NARROW, LANES)
+_HALVES = ir.VectorType(ir.IntType(16), LANES)
 _FLOATS = ir.VectorType(ir.FloatType(), LANES)
 
 
@@ -148,7 +149,7 @@ def _decided_ahead(_: Any, columns: Any, first: Any, states: Any, begin: Any) ->
         pointer = _pointers(context, builder, signature, arguments)
         wide, mask = ir.VectorType(_INDEX, LANES), ir.VectorType(ir.IntType(1), LANES)
         base = _spread(builder, builder.ptrtoint(pointer(2, arguments[3], ir.IntType(8)), _INDEX), wide)
-        column = builder.sext(_load(builder, pointer(0, arguments[1], _INTEGERS)), wide)
+        column = builder.zext(builder.load(pointer(0, arguments[1], _HALVES), align=2), wide)
         places = builder.inttoptr(builder.add(base, column), ir.VectorType(_NARROW.as_pointer(), LANES))
         given = [places, _NARROW(1), ir.Constant(mask, [1] * LANES), ir.Constant(_INTEGERS, ir.Undefined)]
         kind = ir.FunctionType(_INTEGERS, [value.type for value in given])
@@ -206,7 +207,10 @@ def _repeat(_: Any, array: Any, source: Any, target: Any, count: Any) -> Any:
 
 
 def _add_scaled(_: Any, scores: Any, sizes: Any, rows: Any, weights: Any, first: Any, count: Any) -> Any:
-    """scores[j] += sum over i < ABREAST of weights[first + i] sizes[rows[first + i] + j], for j < count; floats."""
+    """scores[j] += sum over i < ABREAST of weights[first + i] sizes[rows[first + i] + j], for j < count.
+
+    Floats; of the sizes only the upper 16 bits are given.
+    """
     signature = types.void(scores, sizes, rows, weights, first, count)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -222,7 +226,9 @@ def _add_scaled(_: Any, scores: Any, sizes: Any, rows: Any, weights: Any, first:
             score = pointer(0, j, _FLOATS)
             total = _load(builder, score)
             for place, weight in zip(places, spread, strict=True):
-                size = _load(builder, pointer(1, builder.add(place, j), _FLOATS))
+                half = builder.load(pointer(1, builder.add(place, j), _HALVES), align=2)
+                bits = builder.shl(builder.zext(half, _INTEGERS), ir.Constant(_INTEGERS, [16] * LANES))
+                size = builder.bitcast(bits, _FLOATS)
                 total = builder.call(multiply_add, [weight, size, total])
             _store(builder, total, score)
         return context.get_dummy_value()

@@ -67,7 +67,9 @@ class _Walk:
         self._circle = circle = Circle.of(problem.prefix(window))
         self._kinks = np.argsort(circle.neurons, kind="stable")
         """The kink of each column; columns are in the order of their neurons."""
-        self._meta = np.array([int(np.searchsorted(circle.neurons[self._kinks], proven)) - 1, -1, 0, window])
+        self._meta = np.array(
+            [int(np.searchsorted(circle.neurons[self._kinks], proven)) - 1, -1, 0, self._kinks.size]
+        )
         values, low, high, ids = conditions(
             circle.angles[self._kinks], circle.strengths[self._kinks], circle.is_b[self._kinks], circle.tube,
             circle.linear, POINTS, REACHES,
