@@ -25,7 +25,7 @@ from prunegap.model.problem import Problem
 from prunegap.search.base import Deadline, certified
 from prunegap.search.plane import Circle, PlaneSearch
 
-FIRST_WINDOW, FIRST_POWER = 16.0, 0.3
+FIRST_WINDOW, FIRST_POWER = 20.0, 0.3
 WINDOW_STEP = 1.3
 """Rows are made for FIRST_WINDOW / tube^FIRST_POWER neurons, and again for more once these hold no ticket."""
 
