@@ -31,6 +31,8 @@ from prunegap.search.window_rows import Integers, Pool, Walk
 FIRST_WINDOW = 40
 WINDOW_STEP, HARD_STEP = 0.2, 4
 """Rows are made for so many neurons, and again for more once these hold no ticket: a part more, or a few."""
+HARDEST_NODES = 50_000
+"""Windows that take more are followed by one neuron at a time."""
 
 CHUNK_NODES = 2000
 FEW_NODES, MANY_NODES = 6000, 5000
@@ -97,8 +99,10 @@ class _Climb:
         while self.ticket is None and not self.stopped and self.proven < self.problem.width:
             before = self.nodes
             self._window(window)
-            self._hard = self.nodes - before > FEW_NODES
-            step = HARD_STEP if self._hard else math.ceil(WINDOW_STEP * window)
+            took = self.nodes - before
+            self._hard = self._hard or took > FEW_NODES
+            # Rows are chosen by what they decide at a window's first neuron: its last ones would go without theirs.
+            step = math.ceil(WINDOW_STEP * window) if not self._hard else HARD_STEP if took < HARDEST_NODES else 1
             window = min(self.problem.width, window + step)
 
     def _window(self, window: int) -> None:
