@@ -154,13 +154,12 @@ class _Climb:
             verdicts = list(threads.map(lambda walk: walk.advance(CHUNK_NODES), walks))
             self.nodes += sum(walk.nodes for walk in walks) - before
             for walk, verdict in zip(walks, verdicts, strict=True):
-                if verdict == SOLUTION and self.ticket is None:
+                if verdict == IMPOSSIBLE:
+                    walk.teach()
+                elif verdict == SOLUTION and self.ticket is None:
                     missed.append(self._consider(walk.kept, pool))
             if self.ticket is not None:
                 break
-            for walk, verdict in zip(walks, verdicts, strict=True):
-                if verdict == IMPOSSIBLE:
-                    walk.teach()
             walks = [walk for walk, verdict in zip(walks, verdicts, strict=True) if verdict != IMPOSSIBLE]
             if len(missed) >= PATIENCE:
                 for walk in (*walks, first):
