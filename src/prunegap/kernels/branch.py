@@ -29,6 +29,8 @@ CAP = 1 << 30
 """What is held to be left to a bound that no choice can reach: more than all integers of a row together."""
 
 MOST_COLUMNS = 1 << 16
+"""Columns are numbered in 16 bits. Rows over more of them would not fit any memory."""
+
 SLACK = 3
 """Rows with more left than so many times their greatest free entry have no say in the choice of a column."""
 
@@ -188,8 +190,8 @@ def climb(
     """Continue the walk in `meta`: PAUSED after about `node_limit` nodes, SOLUTION, or IMPOSSIBLE before meta[UNTIL].
 
     steps to greatest hold the rows (`laid_out`); room_up and room_down (rows,) what is left to their bounds at a sum
-    of 0 with the columns up to meta[LAST] free (`room_left`). A solution stands in states[meta[DEPTH]]; the next call
-    looks for another one.
+    of 0 with the columns up to meta[LAST] free (`room_left`); states ends with room for three bytes more. A solution
+    stands in states[meta[DEPTH]]; the next call looks for another one.
     """
     n, rows = steps.shape
     trail = np.empty(n + 1, np.int64)

@@ -1,4 +1,4 @@
-"""Numbers eight at a time, in LLVM's vector types: kernels compute with them as with single numbers.
+"""Numbers sixteen at a time, in LLVM's vector types: kernels compute with them as with single numbers.
 
 Each lane of a vector is a problem of its own, so that every lane's result is, bit for bit, what the same kernel
 written for one number gives. Processors without such vectors get code that does lane after lane.
@@ -12,8 +12,9 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_model
+
+from prunegap.kernels.vector_code import called, gathered, memory_of, spread_over
 
 LANES = 16
 
@@ -45,20 +46,6 @@ def _compiled_in(function: Callable[..., Any]) -> Any:
     return intrinsic(function)
 
 
-def _call(builder: Any, name: str, result: Any, arguments: list[Any]) -> Any:
-    kind = ir.FunctionType(result, [argument.type for argument in arguments])
-    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), arguments)
-
-
-def _data(context: Any, builder: Any, kind: Any, array: Any) -> Any:
-    return context.make_array(kind)(context, builder, array).data
-
-
-def _spread_value(builder: Any, vector: Any, value: Any) -> Any:
-    unknown, order = ir.Constant(vector, ir.Undefined), ir.Constant(ir.VectorType(ir.IntType(32), LANES), None)
-    return builder.shuffle_vector(builder.insert_element(unknown, value, ir.IntType(32)(0)), unknown, order)
-
-
 @_compiled_in
 def spread(_: Any, value: Any) -> Any:
     """Return `value` in every lane."""
@@ -66,7 +53,7 @@ def spread(_: Any, value: Any) -> Any:
     asked = types.float64 if result is FLOATS else types.int64
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return _spread_value(builder, _VECTORS[result.kind], arguments[0])
+        return spread_over(builder, arguments[0], _VECTORS[result.kind])
 
     return result(asked), generate
 
@@ -86,20 +73,15 @@ def gather(_: Any, array: Any, first: Any, places: Any) -> Any:
     """Return array[first + places] for places (lanes); `array` is contiguous."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        start = builder.gep(_data(context, builder, signature.args[0], arguments[0]), [arguments[1]])
-        base = _spread_value(builder, _VECTORS["int64"], builder.ptrtoint(start, _INDEX))
-        scaled = builder.shl(arguments[2], ir.Constant(_VECTORS["int64"], [3] * LANES))
-        pointers = builder.inttoptr(builder.add(base, scaled), ir.VectorType(_KINDS["float64"].as_pointer(), LANES))
-        all_lanes = ir.Constant(_VECTORS["bool"], [1] * LANES)
-        unknown = ir.Constant(_VECTORS["float64"], ir.Undefined)
-        name = f"llvm.masked.gather.v{LANES}f64.v{LANES}p0"
-        return _call(builder, name, _VECTORS["float64"], [pointers, ir.IntType(32)(_ALIGNMENT), all_lanes, unknown])
+        start = builder.gep(memory_of(context, builder, signature, arguments, 0), [arguments[1]])
+        offsets = builder.shl(arguments[2], ir.Constant(_VECTORS["int64"], [3] * LANES))
+        return gathered(builder, start, offsets, _VECTORS["float64"])
 
     return FLOATS(array, types.int64, INTEGERS), generate
 
 
 def _pointer(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    place = builder.gep(_data(context, builder, signature.args[0], arguments[0]), [arguments[1]])
+    place = builder.gep(memory_of(context, builder, signature, arguments, 0), [arguments[1]])
     kind = "float64" if signature.args[0].dtype == types.float64 else "int64"
     return builder.bitcast(place, _VECTORS[kind].as_pointer())
 
@@ -159,7 +141,7 @@ def any_of(_: Any, which: Any) -> Any:
 @_compiled_in
 def _absolute(_: Any, lanes: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return _call(builder, f"llvm.fabs.v{LANES}f64", _VECTORS["float64"], arguments)
+        return called(builder, f"llvm.fabs.v{LANES}f64", _VECTORS["float64"], arguments)
 
     return FLOATS(FLOATS), generate
 

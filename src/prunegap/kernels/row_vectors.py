@@ -15,6 +15,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from prunegap.kernels.vector_code import called, gathered, memory_of, spread_over
+
 LANES = 16
 ABREAST = 4
 """Rows that are added up together."""
@@ -30,7 +32,7 @@ def _pointers(context: Any, builder: Any, signature: Any, arguments: Any) -> Cal
     """Return a function that gives the place of an offset in array argument i, as a pointer to some type."""
 
     def pointer(i: int, offset: Any, kind: Any) -> Any:
-        data = context.make_array(signature.args[i])(context, builder, arguments[i]).data
+        data = memory_of(context, builder, signature, arguments, i)
         return builder.bitcast(builder.gep(data, [offset]), kind.as_pointer())
 
     return pointer
@@ -52,16 +54,10 @@ def _greatest(builder: Any, one: Any, other: Any) -> Any:
     return builder.select(builder.icmp_signed(">", one, other), one, other)
 
 
-def _spread(builder: Any, value: Any, vector: Any) -> Any:
-    """Return the value in every lane."""
-    unknown, order = ir.Constant(vector, ir.Undefined), ir.Constant(_INTEGERS, None)
-    return builder.shuffle_vector(builder.insert_element(unknown, value, _NARROW(0)), unknown, order)
-
-
 def _rows_from(builder: Any, r: Any) -> Any:
     """Return r, r + 1, r + 2, ... in the lanes."""
     return builder.add(
-        _spread(builder, builder.trunc(r, _NARROW), _INTEGERS), ir.Constant(_INTEGERS, [*range(LANES)])
+        spread_over(builder, builder.trunc(r, _NARROW), _INTEGERS), ir.Constant(_INTEGERS, [*range(LANES)])
     )
 
 
@@ -81,12 +77,10 @@ class _Listed:
         """Append the wanted lanes of the vectors that `lists` names by the ends of their lists."""
         builder, word = self._builder, ir.IntType(LANES)
         for end, vector in lists.items():
-            kind = ir.FunctionType(ir.VoidType(), [vector.type, end.type, wanted.type])
-            name = f"llvm.masked.compressstore.v{LANES}{'f' if vector.type == _FLOATS else 'i'}32"
-            builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [vector, end, wanted])
-        kind = ir.FunctionType(word, [word])
-        ones = cgutils.get_or_insert_function(builder.module, kind, f"llvm.ctpop.i{LANES}")
-        more = builder.zext(builder.call(ones, [builder.bitcast(wanted, word)]), _INDEX)
+            name = f"llvm.masked.compressstore.v{LANES}{vector.type.element.intrinsic_name}"
+            called(builder, name, ir.VoidType(), [vector, end, wanted])
+        ones = called(builder, f"llvm.ctpop.i{LANES}", word, [builder.bitcast(wanted, word)])
+        more = builder.zext(ones, _INDEX)
         builder.store(builder.add(self.count, more), self._count)
 
 
@@ -115,9 +109,7 @@ def _decide(_: Any, steps: Any, row: Any, ups: Any, downs: Any, level: Any, coun
             _store(builder, new_up, up)
             _store(builder, new_down, down)
             builder.store(builder.or_(builder.load(signs), builder.or_(new_up, new_down)), signs)
-        kind = ir.FunctionType(_NARROW, [_INTEGERS])
-        reduce = cgutils.get_or_insert_function(builder.module, kind, f"llvm.vector.reduce.or.v{LANES}i32")
-        return builder.call(reduce, [builder.load(signs)])
+        return called(builder, f"llvm.vector.reduce.or.v{LANES}i32", _NARROW, [builder.load(signs)])
 
     return signature, generate
 
@@ -147,14 +139,10 @@ def _decided_ahead(_: Any, columns: Any, first: Any, states: Any, begin: Any) ->
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         pointer = _pointers(context, builder, signature, arguments)
-        wide, mask = ir.VectorType(_INDEX, LANES), ir.VectorType(ir.IntType(1), LANES)
-        base = _spread(builder, builder.ptrtoint(pointer(2, arguments[3], ir.IntType(8)), _INDEX), wide)
-        column = builder.zext(builder.load(pointer(0, arguments[1], _HALVES), align=2), wide)
-        places = builder.inttoptr(builder.add(base, column), ir.VectorType(_NARROW.as_pointer(), LANES))
-        given = [places, _NARROW(1), ir.Constant(mask, [1] * LANES), ir.Constant(_INTEGERS, ir.Undefined)]
-        kind = ir.FunctionType(_INTEGERS, [value.type for value in given])
-        gather = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.gather.v{LANES}i32.v{LANES}p0")
-        state = builder.and_(builder.call(gather, given), ir.Constant(_INTEGERS, [0xFF] * LANES))
+        column = builder.load(pointer(0, arguments[1], _HALVES), align=2)
+        offsets = builder.zext(column, ir.VectorType(_INDEX, LANES))
+        read = gathered(builder, pointer(2, arguments[3], ir.IntType(8)), offsets, _INTEGERS)
+        state = builder.and_(read, ir.Constant(_INTEGERS, [0xFF] * LANES))
         free = builder.icmp_signed("==", state, ir.Constant(_INTEGERS, [0xFF] * LANES))
         word = builder.bitcast(free, ir.IntType(LANES))
         return builder.zext(builder.cttz(word, ir.IntType(1)(0)), _INDEX)
@@ -176,8 +164,8 @@ def _hear(
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         pointer, found = _pointers(context, builder, signature, arguments), _Listed(builder)
         one = ir.Constant(_FLOATS, [1.0] * LANES)
-        wide = _spread(builder, builder.trunc(arguments[5], _NARROW), _INTEGERS)
-        times = _spread(builder, builder.sitofp(arguments[4], ir.FloatType()), _FLOATS)
+        wide = spread_over(builder, builder.trunc(arguments[5], _NARROW), _INTEGERS)
+        times = spread_over(builder, builder.sitofp(arguments[4], ir.FloatType()), _FLOATS)
         with cgutils.for_range_slice(builder, _INDEX(0), arguments[9], _INDEX(LANES), _INDEX) as (r, _):
             at = builder.add(arguments[2], r)
             up, down, most = (_load(builder, pointer(i, at, _INTEGERS)) for i in (0, 1, 3))
@@ -216,12 +204,10 @@ def _add_scaled(_: Any, scores: Any, sizes: Any, rows: Any, weights: Any, first:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         pointer = _pointers(context, builder, signature, arguments)
         places, spread = [], []
-        kind = ir.FunctionType(_FLOATS, [_FLOATS] * 3)
-        multiply_add = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fmuladd.v{LANES}f32")
         for i in range(ABREAST):
             at = builder.add(arguments[4], _INDEX(i))
             places.append(builder.sext(builder.load(pointer(2, at, _NARROW)), _INDEX))
-            spread.append(_spread(builder, builder.load(pointer(3, at, ir.FloatType())), _FLOATS))
+            spread.append(spread_over(builder, builder.load(pointer(3, at, ir.FloatType())), _FLOATS))
         with cgutils.for_range_slice(builder, _INDEX(0), arguments[5], _INDEX(LANES), _INDEX) as (j, _):
             score = pointer(0, j, _FLOATS)
             total = _load(builder, score)
@@ -229,7 +215,7 @@ def _add_scaled(_: Any, scores: Any, sizes: Any, rows: Any, weights: Any, first:
                 half = builder.load(pointer(1, builder.add(place, j), _HALVES), align=2)
                 bits = builder.shl(builder.zext(half, _INTEGERS), ir.Constant(_INTEGERS, [16] * LANES))
                 size = builder.bitcast(bits, _FLOATS)
-                total = builder.call(multiply_add, [weight, size, total])
+                total = called(builder, f"llvm.fmuladd.v{LANES}f32", _FLOATS, [weight, size, total])
             _store(builder, total, score)
         return context.get_dummy_value()
 

@@ -17,6 +17,7 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from prunegap.kernels.jit import compiled
+from prunegap.kernels.vector_code import called, memory_of, spread_over
 
 VECTOR, VECTORS, UNROLLED = 16, 2, 4
 LANES = VECTOR * VECTORS
@@ -70,12 +71,10 @@ def _add_row(
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         def data(i: int) -> Any:
-            return context.make_array(signature.args[i])(context, builder, arguments[i]).data
+            return memory_of(context, builder, signature, arguments, i)
 
         index, vector = ir.IntType(64), ir.VectorType(ir.FloatType(), VECTOR)
-        unknown, lanes = ir.Constant(vector, ir.Undefined), ir.Constant(ir.VectorType(ir.IntType(32), VECTOR), None)
-        kind = ir.FunctionType(vector, [vector] * 3)
-        multiply_add = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fmuladd.v{VECTOR}f32")
+        name = f"llvm.fmuladd.v{VECTOR}f32"
         weights, columns, samples = data(0), data(1), builder.gep(data(4), [arguments[5]])
         sums = builder.gep(data(6), [arguments[7]])
         held = [[cgutils.alloca_once(builder, vector) for _ in range(VECTORS)] for _ in range(UNROLLED)]
@@ -84,13 +83,12 @@ def _add_row(
             return builder.bitcast(builder.gep(pointer, [offset]), vector.as_pointer())
 
         def add(k: Any, chain: int) -> None:
-            weight = builder.insert_element(unknown, builder.load(builder.gep(weights, [k])), ir.IntType(32)(0))
-            weight = builder.shuffle_vector(weight, unknown, lanes)
+            weight = spread_over(builder, builder.load(builder.gep(weights, [k])), vector)
             offset = builder.mul(builder.sext(builder.load(builder.gep(columns, [k])), index), index(LANES))
             for v in range(VECTORS):
                 sample = builder.load(at(samples, builder.add(offset, index(VECTOR * v))), align=4)
                 slot = held[chain][v]
-                builder.store(builder.call(multiply_add, [weight, sample, builder.load(slot)]), slot)
+                builder.store(called(builder, name, vector, [weight, sample, builder.load(slot)]), slot)
 
         for chain in range(UNROLLED):
             for v in range(VECTORS):
@@ -144,7 +142,7 @@ def _turn_square(_: Any, x: Any, first: Any, stride: Any, tiles: Any, place: Any
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         def at(i: int, offset: Any) -> Any:
-            data = context.make_array(signature.args[i])(context, builder, arguments[i]).data
+            data = memory_of(context, builder, signature, arguments, i)
             return builder.bitcast(builder.gep(data, [offset]), vector.as_pointer())
 
         index, vector = ir.IntType(64), ir.VectorType(ir.FloatType(), VECTOR)

@@ -1,7 +1,7 @@
 """Best subsets of LANES problems abreast: `kernels.subset_sum` step for step, each problem in a lane of its own.
 
 A step of a merge or of a walk moves one of two pointers, so it reads one new sum; the lanes' sums lie side by side,
-and one gather reads them all. Eight chains that wait for memory together cost little more than one. What is found,
+and one gather reads them all. Chains that wait for memory together cost little more than one. What is found,
 ties and roundings included, is what the kernel for one problem finds.
 """
 

@@ -92,6 +92,7 @@ class _Walk:
         laid = laid_out(self._steps)
         weights, acts = np.ones(rows, dtype=np.float32), np.zeros(rows, dtype=np.int64)
         weights[: self._ids.size] = self.memory[self._ids]
+        # Two levels more than are used: a gather reads up to three bytes behind a state.
         states = np.zeros((count + 4, count), dtype=np.int8)
         ups, downs, heads, reach = np.zeros((4, count + 2, rows), dtype=np.int32)
         branches, tried = np.zeros(count + 2, dtype=np.int64), np.zeros(count + 2, dtype=np.int8)

@@ -85,6 +85,7 @@ class Walk:
         self._room = room_left(steps, self._above, self._below, first)
         self._weights, self._acts = np.ones(rows, dtype=np.float32), np.zeros(rows, dtype=np.int64)
         self._weights[: chosen.size] = pool.weights[chosen]
+        # Two levels more than are used: a gather reads up to three bytes behind a state.
         self._states = np.zeros((count + 4, count), dtype=np.int8)
         self._left = np.zeros((count + 2, rows), dtype=np.int32), np.zeros((count + 2, rows), dtype=np.int32)
         # Nothing is known yet about which of a row's entries are decided.

@@ -30,10 +30,10 @@ def main() -> None:
             message = receive(questions)
             if message == TURN and turn is not None:
                 answer = _timed(turn)
-                wait_until_quiet()
             else:
                 turn = None  # the model before is let go first
                 turn, answer = _loaded(message)
+            wait_until_quiet()  # the next turn is another process's
             send(answers, pickle.dumps(answer))
     except (EOFError, BrokenPipeError):
         return

@@ -33,7 +33,7 @@ def timed_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def wait_until_quiet(most_seconds: float = MOST_SECONDS) -> bool:
-    """Return once no other thread of this process runs, whether or not that took longer than `most_seconds`."""
+    """Return True once no other thread of this process runs, False if one still does after `most_seconds`."""
     tasks = Path("/proc/self/task")
     if not tasks.is_dir():
         time.sleep(ELSEWHERE_SECONDS)

@@ -1,0 +1,37 @@
+"""What kernels in LLVM's vector types are generated from: LLVM's own functions, values in all lanes, gathers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from llvmlite import ir
+from numba.core import cgutils
+
+
+def called(builder: Any, name: str, result: Any, arguments: Sequence[Any]) -> Any:
+    """Return what LLVM's function `name` makes of the arguments, of type `result`."""
+    kind = ir.FunctionType(result, [argument.type for argument in arguments])
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), arguments)
+
+
+def spread_over(builder: Any, value: Any, vector: Any) -> Any:
+    """Return a vector, of the type `vector`, that holds the value in every lane."""
+    index = ir.IntType(32)
+    unknown, order = ir.Constant(vector, ir.Undefined), ir.Constant(ir.VectorType(index, vector.count), None)
+    return builder.shuffle_vector(builder.insert_element(unknown, value, index(0)), unknown, order)
+
+
+def memory_of(context: Any, builder: Any, signature: Any, arguments: Any, i: int) -> Any:
+    """Return where the memory of array argument i begins."""
+    return context.make_array(signature.args[i])(context, builder, arguments[i]).data
+
+
+def gathered(builder: Any, start: Any, offsets: Any, vector: Any) -> Any:
+    """Return the elements of a vector, each read at `start` plus its lane's offset in bytes (64-bit integers)."""
+    lanes, element = vector.count, vector.element
+    base = spread_over(builder, builder.ptrtoint(start, ir.IntType(64)), offsets.type)
+    places = builder.inttoptr(builder.add(base, offsets), ir.VectorType(element.as_pointer(), lanes))
+    everywhere = ir.Constant(ir.VectorType(ir.IntType(1), lanes), [1] * lanes)
+    name = f"llvm.masked.gather.v{lanes}{element.intrinsic_name}.v{lanes}p0"
+    return called(builder, name, vector, [places, ir.IntType(32)(1), everywhere, ir.Constant(vector, ir.Undefined)])
