@@ -2,7 +2,8 @@
 
 Each cell's minimal width is found by prunegap's own choice of search and by the peers CP-SAT, HiGHS and, where it is
 installed and its licence allows, Gurobi, each inside the same loop of lazily added inputs, the same bracketing and
-the same certificates. One thread each, in the same run, so only the ratios mean anything.
+the same certificates. One thread each (`--threads` gives more to prunegap and CP-SAT), in the same run, so only the
+ratios mean anything.
 
     python benchmarks/neuron_search.py --epsilon 0.1,0.05,0.02 --seeds 10 --limit 60
 """
@@ -34,7 +35,7 @@ from prunegap.search.program import ZeroOneProgram
 from prunegap.search.registry import choose
 from prunegap.search.solver import Solver, Verdict
 from prunegap.study.cell import Cell
-from prunegap.study.width import Effort, WidthStatus, minimal_width
+from prunegap.study.width import Effort, Overseer, WidthStatus, minimal_width
 
 
 class HighsSolver:
@@ -118,10 +119,10 @@ PEERS: dict[str, tuple[str, Any]] = {
 }
 
 
-def timed(cell: Cell, limit: float, chooser: Callable[[Problem], Search]) -> tuple[float, str]:
+def timed(cell: Cell, limit: float, chooser: Callable[[Problem], Search], threads: int = 1) -> tuple[float, str]:
     """Return seconds (at least the limit where the interval was not closed) and the interval."""
     begin = time.perf_counter()
-    width = minimal_width(cell, Effort(limit, 4096), choose=chooser)
+    width = minimal_width(cell, Effort(limit, 4096), choose=chooser, overseer=Overseer(threads=lambda: threads))
     seconds = time.perf_counter() - begin
     closed = width.status is WidthStatus.CLOSED
     return (seconds if closed else max(seconds, limit)), f"({width.lower}, {width.upper}]" + (
@@ -129,7 +130,7 @@ def timed(cell: Cell, limit: float, chooser: Callable[[Problem], Search]) -> tup
     )
 
 
-def measure_one(name: str, cells: list[Cell], limit: float) -> None:
+def measure_one(name: str, cells: list[Cell], limit: float, threads: int) -> None:
     """Print one JSON line a cell for one system; its own process, since HiGHS and OR-Tools share symbols."""
     chooser: Callable[[Problem], Search] = choose
     if name != "prunegap":
@@ -139,13 +140,14 @@ def measure_one(name: str, cells: list[Cell], limit: float) -> None:
     for epsilon in (0.3, 0.02, 0.012) if name == "prunegap" else ():
         timed(Cell(2, epsilon, Neuron(), 1), 60.0, chooser)
     for cell in cells:
-        print(json.dumps(timed(cell, limit, chooser)), flush=True)
+        print(json.dumps(timed(cell, limit, chooser, threads)), flush=True)
 
 
 def measured(name: str, epsilon: float, options: argparse.Namespace) -> list[tuple[float, str]]:
     """Run one system over the seeds of one epsilon in a process of its own."""
     command = [sys.executable, __file__, "--only", name, "--epsilon", str(epsilon), "--seeds", options.seeds]
     command += ["--dimension", str(options.dimension), "--readout", options.readout, "--limit", str(options.limit)]
+    command += ["--threads", str(options.threads)]
     lines = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
     return [tuple(json.loads(line)) for line in lines]
 
@@ -157,6 +159,7 @@ def main() -> None:
     parser.add_argument("--seeds", default="10")
     parser.add_argument("--readout", default="relu")
     parser.add_argument("--limit", type=float, default=60.0, help="seconds a cell and solver")
+    parser.add_argument("--threads", type=int, default=1, help="of prunegap and CP-SAT; the other peers take one")
     parser.add_argument("--peers", default="CP-SAT,HiGHS,Gurobi", help="peers by comma; an empty string for none")
     parser.add_argument("--only", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -164,10 +167,12 @@ def main() -> None:
     if options.only:
         readout = Readout.parse(options.readout)
         cells = [Cell(options.dimension, e, Neuron(), seed, readout) for e in epsilons for seed in seeds]
-        return measure_one(options.only, cells, options.limit)
+        return measure_one(options.only, cells, options.limit, options.threads)
     peers = [p for p in options.peers.split(",") if p and importlib.util.find_spec(PEERS[p][0])]
     versions = ", ".join(f"{p} {importlib.metadata.version(PEERS[p][0])}" for p in peers)
-    print(f"{platform.machine()}, Python {platform.python_version()}, {versions}; one thread each", flush=True)
+    print(
+        f"{platform.machine()}, Python {platform.python_version()}, {versions}; {options.threads} threads", flush=True
+    )
     for epsilon in epsilons:
         ours = measured("prunegap", epsilon, options)
         print(f"d={options.dimension} eps={epsilon:g} {options.readout}: {' '.join(width for _, width in ours)}")

@@ -1,9 +1,10 @@
 """Best subset of n = 21 uniform values: prunegap beside HiGHS, Gurobi, flsss, dpss and numpy; prints the ratios.
 
-Run: python benchmarks/subset_sum.py [--workers 2] [--peer-python PATH]. Peers that are not installed are left out
-(pip install highspy gurobipy; flsss and dpss in an environment of their own, named by PATH). Every peer gets the same
-problems, as many as it can solve in a few seconds, on one thread; CPU seconds are counted, so that a busy machine is
-no excuse.
+Run: python benchmarks/subset_sum.py [--workers 2] [--peer-python PATH], or --sizes 8,16,21
+(NUMBA_CPU_NAME=haswell and an empty NUMBA_CPU_FEATURES give the code of another processor). Peers that are not
+installed are left out (pip install highspy gurobipy; flsss and dpss in an environment of their own, named by PATH).
+Every peer gets the same problems, as many as it can solve in a few seconds, on one thread; CPU seconds are counted,
+so that a busy machine is no excuse.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from pathlib import Path
 
 import numpy as np
 
-from prunegap.kernels.subset_sum import best_subset, best_subsets
+from prunegap.kernels.lanes import LANES
+from prunegap.kernels.subset_sum import best_masks_kernel, best_subset, best_subsets, workspace
+from prunegap.kernels.sums_abreast import best_masks_abreast
 
 COUNT = 21
 WITHIN = 1e-5
@@ -129,13 +132,40 @@ def integer_peers(python: str) -> None:
         print(f"  {met} of {len(values)} met; ratio {answer['seconds'] / spent:,.0f}x")
 
 
+def by_size(sizes: list[int]) -> None:
+    """Print what a problem of each size takes one at a time and abreast, the least of five batches."""
+    print("n: CPU microseconds a problem one at a time, and abreast, on one thread")
+    for n in sizes:
+        count = LANES * max(1, round(2 ** min(9.0, 18.0 - n / 2)))
+        random = np.random.default_rng(0)
+        rows, targets = random.uniform(-1.0, 1.0, (count, n)), random.uniform(-1.0, 1.0, count)
+        masks, enough, left_right = np.zeros(count, dtype=np.int64), np.full(count, -1.0), workspace(n)
+        calls = (
+            lambda a=(rows, targets, enough, -1, *left_right, masks): best_masks_kernel(*a),
+            lambda a=(rows, targets, enough, masks): best_masks_abreast(*a),
+        )
+        times = []
+        for call in calls:
+            call()
+            spent = []
+            for _ in range(5):
+                began = time.process_time()
+                call()
+                spent.append((time.process_time() - began) / count)
+            times.append(1e6 * min(spent))
+        print(f"{n}: {times[0]:.2f}, {times[1]:.2f}, {times[0] / times[1]:.1f} times as fast", flush=True)
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--peer-python", default=None)
+    parser.add_argument("--sizes", help="numbers of values by comma: only what one at a time and abreast take")
     options = parser.parse_args()
     workers = options.workers
+    if options.sizes:
+        return by_size([int(text) for text in options.sizes.split(",")])
     print(f"{platform.platform()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {workers} workers")
     print(f"n = {COUNT}, values and targets U[-1, 1], float64; CPU microseconds a problem, medians")
     best = ours(workers, 0.0)
