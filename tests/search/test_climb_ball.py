@@ -73,6 +73,8 @@ def test_rows_come_and_go_in_the_middle_of_a_walk_without_a_choice_lost(
         found = CLIMB.search(above, Budget(workers=workers))
         assert found.status is Status.FOUND, seed
         assert found.impossible_width == CLIMB.search(above).impossible_width
+        again = CLIMB.search(above, Budget(workers=workers))
+        assert (found.nodes, found.reason) == (again.nodes, again.reason)
         assert CLIMB.search(below, Budget(workers=workers)).status is Status.IMPOSSIBLE, seed
 
 
