@@ -167,7 +167,8 @@ def neurons(batch: int, threads: int) -> None:
             found = measure_latency({"dense": dense, "small": small}, (inputs,), threads=threads)
             ratio, kept = found["small"].speedup, parameters(small) / parameters(dense)
             print(
-                f"{name}, {widths:20s}  {kept:14.1%}   {ratio.median:.2f} ({ratio.low:.2f}-{ratio.high:.2f})",
+                f"{name}, {widths:20s}  {kept:14.1%}   {ratio.median:.2f} ({ratio.low:.2f}-{ratio.high:.2f})"
+                f"  dense {1e3 * found['dense'].seconds.median:.1f} ms",
                 flush=True,
             )
 
