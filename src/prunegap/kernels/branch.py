@@ -31,6 +31,11 @@ CAP = 1 << 30
 MOST_COLUMNS = 1 << 16
 """Columns are numbered in 16 bits. Rows over more of them would not fit any memory."""
 
+RECENT = 0.95
+"""What a failure still weighs after the next one."""
+MOST_GAIN, LEAST_WEIGHT = 1e12, np.float32(1e-20)
+"""Weights are scaled once a failure weighs so much more than 1; none becomes so small that floats get slow."""
+
 SLACK = 3
 """Rows with more left than so many times their greatest free entry have no say in the choice of a column."""
 
@@ -116,61 +121,109 @@ def first_free(columns, first, end, states, begin):
     return min(first, end)
 
 
+@inlined
+def blame(ups, downs, at, first, end, weights, gain, acts):
+    """Let the broken ones among the rows from `first` to `end` share what one failure weighs, and count them."""
+    broken = 0
+    for r in range(first, end):
+        broken += ups[at, r] < 0 or downs[at, r] < 0
+    share = np.float32(gain[0] / broken)
+    for r in range(first, end):
+        if ups[at, r] < 0 or downs[at, r] < 0:
+            weights[r] += share
+            acts[r] += 1
+    gain[0] /= RECENT
+    if gain[0] > MOST_GAIN:
+        fade(weights, gain)
+
+
+@inlined
+def fade(weights, gain):
+    """Scale all weights so that a failure weighs 1 again."""
+    for r in range(weights.size):
+        weights[r] = max(LEAST_WEIGHT, np.float32(weights[r] / gain[0]))
+    gain[0] = 1.0
+
+
+@inlined
+def settle(starts, columns, entries, states, ups, downs, heads, reach, at, trail, fixed, acts, tight, count, first):
+    """Fix the columns without a choice in `count` rows, row first + tight[i] each; return how many are fixed now."""
+    begin = at * states.shape[1]
+    for i in range(count):
+        r = first + tight[i]
+        up, down = ups[at, r], downs[at, r]
+        least = min(up, down)
+        end = starts[r + 1]
+        head = first_free(columns, starts[r] + heads[at, r], end, states, begin)
+        while head < end and abs(entries[head]) > least:
+            k = entries[head]
+            acts[r] += 1
+            # Too large to go up: the column stays where the sum is least; else where it is greatest.
+            column = columns[head]
+            states[at, column] = 1 if (k > 0) == (abs(k) <= up) else 0
+            trail[fixed] = column
+            fixed += 1
+            head = first_free(columns, head + 1, end, states, begin)
+        heads[at, r] = head - starts[r]
+        reach[at, r] = abs(entries[head]) if head < end else 0
+    return fixed
+
+
 @compiled
 def propagate(
-    steps, starts, columns, entries, states, ups, downs, heads, reach, at, trail, fixed, weights, acts, tight
+    steps, starts, columns, entries, states, ups, downs, heads, reach, at, trail, weights, gain, acts, tight, busy
 ):  # fmt: skip
-    """Apply the columns trail[:fixed], and all that follows, to the level `at`; return whether every row can hold.
+    """Apply the column trail[0], and all that follows, to the level `at`; return whether every row can hold.
 
     steps (n, rows) holds the integers; states (levels, n) is 1, 0 or FREE; ups and downs (levels, rows) are what is
     left to the bounds; heads (levels, rows) how many of a row's first entries are known to be decided, and reach
     (levels, rows) the magnitude of the next; acts (rows,) counts what a row forced or broke; `tight` is room
-    for rows.
+    for rows. The first `busy` rows are asked until they have no more to say; only then are the others, which
+    still stand at the level before.
     """
     rows = ups.shape[1]
-    level, begin = at * rows, at * states.shape[1]
-    applied = 0
+    level = at * rows
+    fixed, heard, answered = 1, 0, 0
     while True:
-        while applied < fixed:
-            column = trail[applied]
-            applied += 1
-            if decide(steps, column * rows, ups, downs, level, rows, np.int64(states[at, column])) < 0:
-                for r in range(rows):
-                    if ups[at, r] < 0 or downs[at, r] < 0:
-                        weights[r] += np.float32(1.0)
-                        acts[r] += 1
-                return False
-        for i in range(find_tight(ups, downs, level, reach, tight, rows)):
-            r = tight[i]
-            up, down = ups[at, r], downs[at, r]
-            least = min(up, down)
-            end = starts[r + 1]
-            head = first_free(columns, starts[r] + heads[at, r], end, states, begin)
-            while head < end and abs(entries[head]) > least:
-                k = entries[head]
-                size = abs(k)
-                acts[r] += 1
-                if size > up and size > down:
-                    weights[r] += np.float32(1.0)
+        while True:
+            while heard < fixed:
+                column = trail[heard]
+                heard += 1
+                if decide(steps, column * rows, ups, downs, level, busy, np.int64(states[at, column])) < 0:
+                    blame(ups, downs, at, 0, busy, weights, gain, acts)
                     return False
-                # Too large to go up: the column stays where the sum is least; else where it is greatest.
-                column = columns[head]
-                states[at, column] = 1 if (k > 0) == (size <= up) else 0
-                trail[fixed] = column
-                fixed += 1
-                head = first_free(columns, head + 1, end, states, begin)
-            heads[at, r] = head - starts[r]
-            reach[at, r] = abs(entries[head]) if head < end else 0
-        if applied == fixed:
+            count = find_tight(ups, downs, level, reach, tight, busy)
+            fixed = settle(
+                starts, columns, entries, states, ups, downs, heads, reach, at, trail, fixed, acts, tight, count, 0
+            )
+            if fixed == heard:
+                break
+        if busy == rows:
+            return True
+        if answered == 0 and at > 0:
+            for left in (ups, downs, heads, reach):
+                repeat(left, level - rows + busy, level + busy, rows - busy)
+        while answered < fixed:
+            column = trail[answered]
+            answered += 1
+            kept = np.int64(states[at, column])
+            if decide(steps, column * rows + busy, ups, downs, level + busy, rows - busy, kept) < 0:
+                blame(ups, downs, at, busy, rows, weights, gain, acts)
+                return False
+        count = find_tight(ups, downs, level + busy, reach, tight, rows - busy)
+        fixed = settle(
+            starts, columns, entries, states, ups, downs, heads, reach, at, trail, fixed, acts, tight, count, busy
+        )
+        if fixed == heard:
             return True
 
 
 @compiled
-def heaviest(sizes, reach, states, ups, downs, at, last, weights, scores, heard, voices):
-    """Return the free column up to `last` that weighs most in tight rows, or -1 where no column is free."""
+def heaviest(sizes, reach, states, ups, downs, at, last, weights, scores, heard, voices, busy):
+    """Return the free column up to `last` that weighs most in tight ones of `busy` rows, or -1 if none is free."""
     scores[:] = np.float32(0.0)
     stride, count = sizes.shape[1], (last // LANES + 1) * LANES
-    rows = hear(ups, downs, at * ups.shape[1], reach, SLACK, stride, weights, heard, voices, ups.shape[1])
+    rows = hear(ups, downs, at * ups.shape[1], reach, SLACK, stride, weights, heard, voices, busy)
     for r in range(rows, -(-rows // ABREAST) * ABREAST):
         heard[r], voices[r] = 0, np.float32(0.0)
     for r in range(0, rows, ABREAST):
@@ -184,14 +237,15 @@ def heaviest(sizes, reach, states, ups, downs, at, last, weights, scores, heard,
 
 @compiled
 def climb(
-    steps, sizes, starts, columns, entries, greatest, room_up, room_down, weights, acts,
-    states, ups, downs, heads, reach, branches, tried, meta, node_limit,
+    steps, sizes, starts, columns, entries, greatest, room_up, room_down, weights, gain, acts,
+    states, ups, downs, heads, reach, branches, tried, meta, busy, node_limit,
 ):  # fmt: skip
     """Continue the walk in `meta`: PAUSED after about `node_limit` nodes, SOLUTION, or IMPOSSIBLE before meta[UNTIL].
 
     steps to greatest hold the rows (`laid_out`); room_up and room_down (rows,) what is left to their bounds at a sum
-    of 0 with the columns up to meta[LAST] free (`room_left`); states ends with room for three bytes more. A solution
-    stands in states[meta[DEPTH]]; the next call looks for another one.
+    of 0 with the columns up to meta[LAST] free (`room_left`); gain (1,) what the next failure weighs; states ends
+    with room for three bytes more. The first `busy` rows, a multiple of LANES, are asked first and choose the
+    columns. A solution stands in states[meta[DEPTH]]; the next call looks for another one.
     """
     n, rows = steps.shape
     trail = np.empty(n + 1, np.int64)
@@ -227,7 +281,9 @@ def climb(
                 if nodes >= node_limit:
                     verdict = PAUSED
                     continue
-                chosen = heaviest(sizes, reach, states, ups, downs, depth, meta[LAST], weights, scores, heard, voices)
+                chosen = heaviest(
+                    sizes, reach, states, ups, downs, depth, meta[LAST], weights, scores, heard, voices, busy
+                )
                 if chosen < 0:
                     tried[depth] = 2
                     verdict = SOLUTION
@@ -238,12 +294,27 @@ def climb(
             hopeless = False
             level = depth + 1
             for left in (ups, downs, heads, reach):
-                repeat(left, depth * rows, level * rows, rows)
+                repeat(left, depth * rows, level * rows, busy)
             states[level] = states[depth]
             states[level, branches[depth]] = 1 if tried[depth] == 1 else 0
             trail[0] = branches[depth]
         if not hopeless and propagate(
-            steps, starts, columns, entries, states, ups, downs, heads, reach, level, trail, 1, weights, acts, tight
+            steps,
+            starts,
+            columns,
+            entries,
+            states,
+            ups,
+            downs,
+            heads,
+            reach,
+            level,
+            trail,
+            weights,
+            gain,
+            acts,
+            tight,
+            busy,
         ):
             depth = level
             tried[depth] = 0

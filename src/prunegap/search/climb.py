@@ -90,7 +90,7 @@ class _Walk:
         """Climb until there is a ticket, no neuron is left, or the time is up; `proven` says what is impossible."""
         count, rows = self._steps.shape
         laid = laid_out(self._steps)
-        weights, acts = np.ones(rows, dtype=np.float32), np.zeros(rows, dtype=np.int64)
+        weights, acts, gain = np.ones(rows, dtype=np.float32), np.zeros(rows, dtype=np.int64), np.ones(1)
         weights[: self._ids.size] = self.memory[self._ids]
         # Two levels more than are used: a gather reads up to three bytes behind a state.
         states = np.zeros((count + 4, count), dtype=np.int8)
@@ -101,8 +101,8 @@ class _Walk:
         kept = np.empty(count, dtype=np.int64)
         while not self.stopped and self.ticket is None:
             verdict, size = climb_to_screened(
-                *laid, *self._room, weights, acts, states, ups, downs, heads, reach, branches, tried, self._meta,
-                CHUNK_NODES,
+                *laid, *self._room, weights, gain, acts, states, ups, downs, heads, reach, branches, tried,
+                self._meta, rows, CHUNK_NODES,
                 *kinks, kept,
             )  # fmt: skip
             last = int(self._meta[LAST])
@@ -114,7 +114,7 @@ class _Walk:
                 self.stopped = "the time limit was reached" if deadline.expired else ""
             else:
                 self._consider(kept[:size])
-        self.memory[self._ids] = weights[: self._ids.size]
+        self.memory[self._ids] = weights[: self._ids.size] / np.float32(gain[0])
 
     def _consider(self, kept: NDArray[np.int64]) -> None:
         """Certify the kept kinks, ascending, which have passed the screen."""

@@ -1,17 +1,18 @@
-"""Neuron pruning at d >= 3: climb the widths one neuron at a time over rows that are made as they are needed.
+"""Neuron pruning at d >= 3: branch over integer rows that are made as they are needed, window after window.
 
-A ticket at width n + 1 that width n does not hold keeps neuron n + 1: so every neuron in turn is kept, and the choice
-among those before it is decided by branching over integer rows (`search.window_rows`). A width that a few thousand
-nodes do not decide gets four times as many rows; those that decide most are kept, the others only look at what is
-found. A choice that meets all rows gives its worst inputs as new rows, or is a ticket of least width. In hard windows
-threads share the branches of one neuron. Everything narrower is proven impossible in real arithmetic:
-docs/decisions/0022-branching-beyond-the-plane.md.
+A ticket of a window of neurons keeps one of those behind the width proven so far: this, and the error at inputs and
+across kinks, are rows over which the choice is decided by branching (`search.window_rows`). Few rows at first; a
+window that a few thousand nodes do not decide gets many, those that decide most are kept, and the others only look at
+what is found. A choice that meets all rows gives its worst inputs as new rows, or is a ticket; then only narrower
+ones are looked for, until none is left. In hard windows threads share the branches. Everything narrower is proven
+impossible in real arithmetic: docs/decisions/0022-branching-beyond-the-plane.md.
 """
 
 from __future__ import annotations
 
 import math
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import ClassVar, final
 
 import numpy as np
@@ -25,19 +26,38 @@ from prunegap.model.problem import Problem
 from prunegap.search.ascent import spread_directions, unit, violated_inputs
 from prunegap.search.base import Deadline, Search, certified
 from prunegap.search.program import MAX_MAGNITUDE, Columns
-from prunegap.search.stencils import FEW, MANY
+from prunegap.search.stencils import FEW, MANY, Density
 from prunegap.search.window_rows import Integers, Pool, Walk
 
 FIRST_WINDOW = 40
 WINDOW_STEP, HARD_STEP = 0.2, 4
-"""Rows are made for so many neurons, and again for more once these hold no ticket: a part more, or a few."""
-HARDEST_NODES = 50_000
-"""Windows that take more are followed by one neuron at a time."""
+"""A window without a ticket is followed by one of so many neurons more: a part of it, or a few once it was hard."""
 
 CHUNK_NODES = 2000
-FEW_NODES, MANY_NODES = 6000, 5000
-"""Nodes of a window with few rows, then with many: a trial of the rows."""
-KEPT_ROWS = 1200
+"""Nodes of a walk between two looks at the clock and at the other threads."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """For about `nodes` nodes the rows of `density` (None: those made before) that decided most.
+
+    At most `rows`, of which the first `busy` are asked before the others (None: all).
+    """
+
+    density: Density | None
+    rows: int | None
+    busy: int | None
+    nodes: float
+
+
+STAGES = (
+    Stage(FEW, None, None, 6000),
+    Stage(MANY, None, None, 2500),
+    Stage(None, 3000, None, 20_000),
+    Stage(None, 2000, 400, math.inf),
+)
+"""Windows begin with the first, hard ones with the second: two trials of the rows, and what is left to do."""
+
 PATIENCE = 32
 """Solutions that rows left aside refuse before these rows join."""
 TAUGHT = 4
@@ -89,137 +109,125 @@ class _Climb:
         self.problem, self.deadline = problem, deadline
         self.proven, self.nodes, self.stopped = 0, 0, ""
         self.ticket: Mask | None = None
+        self.unsettled = problem.width + 1
+        """The least width of a candidate that its certificate neither proves nor refutes."""
         self.learnt = np.zeros((0, problem.dimension)) if inputs is None else unit(inputs)
         self._starts = spread_directions(problem.dimension, STARTS, deadline.budget.seed)
-        self._hard = self._unsettled = False
 
     def run(self) -> None:
-        """Climb until there is a ticket, no neuron is left, or the time is up."""
-        window = min(FIRST_WINDOW, self.problem.width)
-        while self.ticket is None and not self.stopped and self.proven < self.problem.width:
-            before = self.nodes
-            self._window(window)
-            took = self.nodes - before
-            self._hard = self._hard or took > FEW_NODES
-            # Rows are chosen by what they decide at a window's first neuron: its last ones would go without theirs.
-            step = math.ceil(WINDOW_STEP * window) if not self._hard else HARD_STEP if took < HARDEST_NODES else 1
-            window = min(self.problem.width, window + step)
-
-    def _window(self, window: int) -> None:
-        """Decide the neurons up to `window`, from the width proven on."""
-        problem, seed = self.problem.prefix(window), self.deadline.budget.seed
-        columns = Columns.of(problem)
-        pool = Pool(problem, columns, self.learnt, MANY if self._hard else FEW, seed)
-        chosen, trial = np.arange(pool.size), self.nodes + (MANY_NODES if self._hard else FEW_NODES)
-        walk = Walk(pool, chosen, int(np.searchsorted(columns.neurons, self.proven)))
-        while (missed := self._branch(walk, pool, trial)) is not None:
-            if missed.size:
-                chosen = np.union1d(chosen, missed)
-            elif self._hard:
-                chosen, trial = pool.busiest(KEPT_ROWS), 1 << 62
-                if self.deadline.budget.workers > 1:
-                    self._share(Walk(pool, chosen, 0, walk), pool, chosen)
-                    return
-            else:
-                self._hard, trial = True, self.nodes + MANY_NODES
-                pool = Pool(problem, columns, self.learnt, MANY, seed)
-                chosen = np.arange(pool.size)
-            walk = Walk(pool, chosen, 0, walk)
-
-    def _share(self, walk: Walk, pool: Pool, chosen: Integers) -> None:
-        """Decide the rest of the window, neuron after neuron, each with the branches shared among the threads."""
-        neurons, width = pool.columns.neurons, pool.problem.width
+        """Widen the window until it holds a ticket, no neuron is left, or the time is up."""
+        size, hard = min(FIRST_WINDOW, self.problem.width), False
         with ThreadPoolExecutor(self.deadline.budget.workers) as threads:
-            for last in range(max(0, walk.last), neurons.size):
-                walk.until = last + 1
-                walk, chosen = self._shared(walk, pool, chosen, threads)
-                if self.ticket is None and not self.stopped and self._unsettled:
-                    self.stopped = _too_close(self.proven)
-                if self.ticket is not None or self.stopped:
-                    return
-                self.proven = max(self.proven, int(neurons[last + 1]) if last + 1 < neurons.size else width)
+            while self.ticket is None and not self.stopped and self.proven < self.problem.width:
+                window = _Window(self, size, 1 if hard else 0)
+                window.run(threads)
+                hard = window.is_hard
+                size = min(self.problem.width, size + (HARD_STEP if hard else math.ceil(WINDOW_STEP * size)))
 
-    def _shared(
-        self, first: Walk, pool: Pool, chosen: Integers, threads: ThreadPoolExecutor
-    ) -> tuple[Walk, Integers]:
-        """Finish the neuron of a walk, or find a ticket; return the walk and the rows that it is over by then."""
-        walks, missed = [first], list[Integers]()
-        while walks and not self.stopped:
-            while len(walks) < self.deadline.budget.workers:
-                other = next(filter(None, (walk.split() for walk in walks)), None)
-                if other is None:
-                    break
-                walks.append(other)
-            before = sum(walk.nodes for walk in walks)
-            verdicts = list(threads.map(lambda walk: walk.advance(CHUNK_NODES), walks))
-            self.nodes += sum(walk.nodes for walk in walks) - before
-            for walk, verdict in zip(walks, verdicts, strict=True):
-                if verdict == IMPOSSIBLE:
-                    walk.teach()
-                elif verdict == SOLUTION and self.ticket is None:
-                    missed.append(self._consider(walk.kept, pool))
-            if self.ticket is not None:
-                break
-            walks = [walk for walk, verdict in zip(walks, verdicts, strict=True) if verdict != IMPOSSIBLE]
-            if len(missed) >= PATIENCE:
-                for walk in (*walks, first):
-                    walk.teach()
-                chosen, missed = np.union1d(chosen, np.concatenate(missed)), []
-                others = [Walk(pool, chosen, 0, walk) for walk in walks if walk is not first]
-                is_done = first not in walks
-                first = Walk(pool, chosen, 0, first)
-                walks = others if is_done else [first, *others]
-            if walks and self.deadline.expired:
-                self.stopped = "the time limit was reached"
-        return first, chosen
+    def refused(self, width: int) -> None:
+        """Take in that the first `width` neurons hold no ticket, but for candidates that nobody could settle."""
+        self.proven = max(self.proven, min(width, self.unsettled - 1))
+        if self.proven < width:
+            self.stopped = f"a candidate of width {self.unsettled} is too close to epsilon to settle"
 
-    def _branch(self, walk: Walk, pool: Pool, most: int) -> Integers | None:
-        """Walk on to about `most` nodes in all; return the rows that PATIENCE solutions asked for in vain, or none.
-
-        No array where nothing is left to do: a ticket, no time, or the end of the window.
-        """
-        missed: list[Integers] = []
-        neurons, before = pool.columns.neurons, self.nodes
-        while self.nodes < most and len(missed) < PATIENCE:
-            verdict = walk.advance(CHUNK_NODES)
-            self.nodes = before + walk.nodes
-            proven = pool.problem.width if verdict == IMPOSSIBLE else int(neurons[walk.last])
-            if self._unsettled and proven > self.proven:
-                self.stopped = _too_close(self.proven)
-                return None
-            self.proven = max(self.proven, proven)
-            if verdict == IMPOSSIBLE:
-                return None
-            if verdict == SOLUTION:
-                missed.append(self._consider(walk.kept, pool))
-            if self.ticket is None and not self.stopped and self.deadline.expired:
-                self.stopped = "the time limit was reached"
-            if self.ticket is not None or self.stopped:
-                return None
-        walk.teach()
-        return np.unique(np.concatenate(missed)) if len(missed) >= PATIENCE else np.zeros(0, dtype=np.int64)
-
-    def _consider(self, kept: Integers, pool: Pool) -> Integers:
-        """Return some rows of the pool that the choice breaks, new ones if need be; or it is a ticket."""
-        broken = pool.broken_by(kept)
-        if broken.size:
-            return broken[:TAUGHT]
-        mask = pool.columns.mask(kept, pool.problem)
-        worst = violated_inputs(pool.problem, mask.apply(pool.problem.network), self._starts, NEW_INPUTS)
+    def worst_inputs(self, mask: Mask) -> Matrix:
+        """Return inputs at which a candidate errs most; if by no more than epsilon, it is the ticket."""
+        worst = violated_inputs(self.problem, mask.apply(self.problem.network), self._starts, NEW_INPUTS)
         if not len(worst):
-            mask = mask.resized(self.problem.width)
             certificate = certified(self.problem, mask)
             if certificate.proves(self.problem.epsilon):
                 self.ticket = mask
-            # A width may hold a ticket beside candidates that no certificate settles, but it is not refused then.
             elif not certificate.refutes(self.problem.epsilon):
-                self._unsettled = True
+                self.unsettled = min(self.unsettled, mask.least_width)
             worst = unit(np.array([certificate.worst_input]))
-        size = pool.size
-        pool.learn(worst)
         self.learnt = np.concatenate([self.learnt, worst])
-        return np.arange(size, pool.size)
+        return worst
 
 
-def _too_close(proven: int) -> str:
-    return f"a candidate of width {proven + 1} is too close to epsilon to settle"
+class _Window:
+    """The question whether the first `size` neurons hold a ticket, and what is the least width."""
+
+    def __init__(self, climb: _Climb, size: int, stage: int) -> None:
+        self._climb = climb
+        self._problem = climb.problem.prefix(size)
+        self._columns = Columns.of(self._problem)
+        self._below = self._columns.neurons.size
+        """Columns from here on are in no narrower ticket."""
+        self._missed: list[Integers] = []
+        self._enter(stage)
+        self._walks = [Walk(self._pool, self._chosen)]
+
+    @property
+    def is_hard(self) -> bool:
+        """Whether few rows were not enough."""
+        return self._stage > 0
+
+    def run(self, threads: ThreadPoolExecutor) -> None:
+        """Branch until all choices are refused, or the time is up."""
+        climb = self._climb
+        while self._walks:
+            if climb.deadline.expired:
+                climb.stopped = "the time limit was reached"
+                return
+            self._round(threads)
+            if climb.nodes >= self._end or len(self._missed) >= PATIENCE:
+                self._change_rows()
+        climb.refused(self._problem.width if climb.ticket is None else climb.ticket.least_width - 1)
+
+    def _enter(self, stage: int) -> None:
+        """Make or choose the rows of a stage."""
+        climb, asked = self._climb, STAGES[stage]
+        self._stage, self._end = stage, climb.nodes + asked.nodes
+        if asked.density is not None:
+            seed = climb.deadline.budget.seed
+            self._pool = Pool(self._problem, self._columns, climb.proven, climb.learnt, asked.density, seed)
+        self._chosen = self._pool.busiest(asked.rows)
+
+    def _change_rows(self) -> None:
+        """Enter the next stage once this one is over, or let the rows join that were missed."""
+        for walk in self._walks:
+            walk.teach()
+        if self._climb.nodes >= self._end:
+            self._enter(self._stage + 1)
+        else:
+            self._chosen = np.concatenate([self._chosen, np.setdiff1d(np.concatenate(self._missed), self._chosen)])
+        self._missed = []
+        self._resume()
+
+    def _resume(self) -> None:
+        """Go on over the rows and columns that count from now on."""
+        busy = STAGES[self._stage].busy
+        self._walks = [Walk(self._pool, self._chosen, walk, busy, self._below) for walk in self._walks]
+
+    def _round(self, threads: ThreadPoolExecutor) -> None:
+        """Walk on with all threads, and take in what they found one after the other, so that a run repeats."""
+        climb, before_ticket = self._climb, self._climb.ticket
+        workers = climb.deadline.budget.workers if self.is_hard else 1
+        while len(self._walks) < workers:
+            other = next(filter(None, (walk.split() for walk in self._walks)), None)
+            if other is None:
+                break
+            self._walks.append(other)
+        before = sum(walk.nodes for walk in self._walks)
+        verdicts = list(threads.map(lambda walk: walk.advance(CHUNK_NODES), self._walks))
+        climb.nodes += sum(walk.nodes for walk in self._walks) - before
+        for walk, verdict in zip(self._walks, verdicts, strict=True):
+            if verdict == IMPOSSIBLE:
+                walk.teach()
+            elif verdict == SOLUTION:
+                self._consider(walk.kept)
+        self._walks = [walk for walk, verdict in zip(self._walks, verdicts, strict=True) if verdict != IMPOSSIBLE]
+        if climb.ticket is not before_ticket:
+            self._resume()
+
+    def _consider(self, kept: Integers) -> None:
+        """Put a choice that meets the walks' rows to all others, then to its certificate."""
+        climb, pool = self._climb, self._pool
+        broken = pool.broken_by(kept)
+        if not broken.size and kept[-1] < self._below:
+            mask, size = self._columns.mask(kept, self._problem).resized(climb.problem.width), pool.size
+            pool.learn(climb.worst_inputs(mask))
+            broken = np.arange(size, pool.size)
+            if climb.ticket is mask:
+                self._below = int(kept[-1])
+        self._missed.append(broken[:TAUGHT])

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prunegap.kernels.branch import CAP, DEPTH, FREE, LAST, NODES, UNTIL, climb, laid_out, room_left, whole_vectors
+from prunegap.kernels.branch import CAP, DEPTH, FREE, LAST, NODES, climb, laid_out, room_left, whole_vectors
+from prunegap.kernels.row_vectors import LANES
 from prunegap.kernels.tents import MOST
 from prunegap.model.network import Matrix
 from prunegap.model.problem import Problem
@@ -21,7 +22,9 @@ from prunegap.search.program import Columns, Rows, first_inputs
 from prunegap.search.stencils import Density, stencils
 
 Integers = NDArray[np.int64]
-Rooms = tuple[Integers, Integers]
+
+MUST = 1 << 40
+"""What a row that every walk needs is held to have decided."""
 
 
 class Pool:
@@ -30,11 +33,18 @@ class Pool:
     `weights` says how often each row broke, `acts` how often it decided something, over all walks so far.
     """
 
-    def __init__(self, problem: Problem, columns: Columns, learnt: Matrix, density: Density, seed: int) -> None:
+    def __init__(
+        self, problem: Problem, columns: Columns, proven: int, learnt: Matrix, density: Density, seed: int
+    ) -> None:
+        """Make the rows of a problem whose first `proven` neurons hold no ticket, and those at inputs `learnt`."""
         self.problem, self.columns = problem, columns
         self.steps = np.zeros((columns.neurons.size, 0), dtype=np.int32)
         self.above = self.below = np.zeros(0, dtype=np.int64)
         self.weights, self.acts = np.ones(0, dtype=np.float32), np.zeros(0, dtype=np.int64)
+        # A ticket keeps one of the neurons behind the first `proven`.
+        newcomers = (columns.neurons >= proven).astype(np.int64)[None, :]
+        self._add(Rows(newcomers, np.ones(1, dtype=np.int64), newcomers.sum(axis=1)))
+        self.acts[:] = MUST
         places = stencils(problem, columns.weights, columns.outputs, seed, density)
         self._add(Rows.of_stencils(problem, columns, places, MOST))
         self.learn(np.concatenate([first_inputs(problem), learnt]))
@@ -67,24 +77,39 @@ class Pool:
         broken = np.flatnonzero(excess > 0)
         return np.asarray(broken[np.argsort(-excess[broken], kind="stable")])
 
-    def busiest(self, most: int) -> Integers:
-        """Return up to `most` rows that decided most, ascending."""
-        return np.sort(np.argsort(-self.acts, kind="stable")[:most])
+    def busiest(self, most: int | None) -> Integers:
+        """Return up to `most` rows (None: all), those that decided most first."""
+        return np.argsort(-self.acts, kind="stable")[:most]
 
 
 class Walk:
-    """A resumable climb over chosen rows: is there a choice that keeps column `first`, then one with the next, ..."""
+    """A resumable walk over the choices of columns that meet chosen rows."""
 
-    def __init__(self, pool: Pool, chosen: Integers, first: int, before: Walk | None = None) -> None:
-        """Begin with column `first`, or go on where the walk `before`, over other rows of this window, stands."""
+    def __init__(
+        self,
+        pool: Pool,
+        chosen: Integers,
+        before: Walk | None = None,
+        busy: int | None = None,
+        below: int | None = None,
+    ) -> None:
+        """Begin, or go on where the walk `before`, over other rows of this window, stands.
+
+        The first `busy` rows (all: None) choose the columns and are asked before the others. Of the branches of
+        `before` only choices of its first `below` columns (all: None) are followed.
+        """
         self._pool, self._chosen = pool, chosen
-        steps, self._above, self._below = whole_vectors(pool.steps[:, chosen], pool.above[chosen], pool.below[chosen])
+        # `climb` keeps the last column: one of zeros, so that all others are free.
+        steps, self._above, self._below = whole_vectors(
+            np.pad(pool.steps[:, chosen], ((0, 1), (0, 0))), pool.above[chosen], pool.below[chosen]
+        )
         self._rows = laid_out(steps)
         count, rows = steps.shape
-        first = first if before is None else before.last + 1
-        self._room = room_left(steps, self._above, self._below, first)
+        self._room = room_left(steps, self._above, self._below, count - 1)
         self._weights, self._acts = np.ones(rows, dtype=np.float32), np.zeros(rows, dtype=np.int64)
         self._weights[: chosen.size] = pool.weights[chosen]
+        self._gain = np.ones(1)
+        self._busy = rows if busy is None else min(rows, busy // LANES * LANES)
         # Two levels more than are used: a gather reads up to three bytes behind a state.
         self._states = np.zeros((count + 4, count), dtype=np.int8)
         self._left = np.zeros((count + 2, rows), dtype=np.int32), np.zeros((count + 2, rows), dtype=np.int32)
@@ -92,26 +117,33 @@ class Walk:
         self._heads = np.zeros((count + 2, rows), dtype=np.int32)
         self._reach = np.repeat(self._rows[-1][None, :], count + 2, axis=0)
         self._path = np.zeros(count + 2, dtype=np.int64), np.zeros(count + 2, dtype=np.int8)
-        self._meta = np.array([first - 1, -1, 0, count if before is None else before.until])
+        self._meta = np.array([count - 2, -1, 0, count])
         if before is not None:
-            self._resume(before)
+            self._meta[LAST] = count - 1
+            self._resume(before, count - 1 if below is None else below)
 
-    def _resume(self, before: Walk) -> None:
+    def _resume(self, before: Walk, below: int) -> None:
         """Take over the branches of another walk, up to the first that breaks one of the rows."""
         levels = int(before._meta[DEPTH]) + 1
-        states, steps = before._states[:levels], self._rows[0]
+        states, steps = before._states[:levels].copy(), self._rows[0]
+        others = states[:, below:-1]
+        kept_others = np.flatnonzero((others == 1).any(axis=1))
+        others[others == FREE] = 0
         # Sums stay below 2^30, so products of doubles are exact, and far quicker than those of integers.
         kept, free = (states == 1).astype(np.float64), (states == FREE).astype(np.float64)
         sums = (kept @ steps).astype(np.int64)
         ups = self._above - sums - (free @ np.minimum(steps, 0)).astype(np.int64)
         downs = self._below + sums + (free @ np.maximum(steps, 0)).astype(np.int64)
         broken = np.flatnonzero((np.minimum(ups, downs) < 0).any(axis=1))
-        if broken.size:
-            levels = int(broken[0])
+        levels = min(levels, *(int(found[0]) for found in (kept_others, broken) if found.size), levels)
         self._meta[DEPTH] = levels - 1
         self._states[:levels] = states[:levels]
         for mine, other in zip(self._path, before._path, strict=True):
             mine[:levels] = other[:levels]
+        branches, tried = self._path
+        if levels and tried[levels - 1] == 1 and branches[levels - 1] >= below:
+            # It is left out here already: another column is needed.
+            tried[levels - 1] = 0
         for left, whole in zip(self._left, (ups, downs), strict=True):
             left[:levels] = np.minimum(whole[:levels], CAP)
 
@@ -124,29 +156,17 @@ class Walk:
         level = int(waiting[0])
         tried[level] = 2
         other = copy.copy(self)
-        other._weights, other._acts = self._weights.copy(), np.zeros_like(self._acts)
+        other._weights, other._gain = self._weights.copy(), self._gain.copy()
+        other._acts = np.zeros_like(self._acts)
         other._room = (self._room[0].copy(), self._room[1].copy())
         other._states = _first_levels(self._states, level + 1)
         other._left = _first_levels(self._left[0], level + 1), _first_levels(self._left[1], level + 1)
         other._heads, other._reach = _first_levels(self._heads, level + 1), _first_levels(self._reach, level + 1)
         other._path = branches.copy(), np.full_like(tried, 2)
         other._path[1][level] = 1
-        other._meta = np.array([self.last, level, 0, self.until])
+        other._meta = self._meta.copy()
+        other._meta[DEPTH], other._meta[NODES] = level, 0
         return other
-
-    @property
-    def until(self) -> int:
-        """The column before which the walk ends."""
-        return int(self._meta[UNTIL])
-
-    @until.setter
-    def until(self, column: int) -> None:
-        self._meta[UNTIL] = column
-
-    @property
-    def last(self) -> int:
-        """The column that is kept now; none before it is the last of a ticket."""
-        return int(self._meta[LAST])
 
     @property
     def nodes(self) -> int:
@@ -156,21 +176,21 @@ class Walk:
     @property
     def kept(self) -> Integers:
         """The columns of the solution found."""
-        return np.flatnonzero(self._states[self._meta[DEPTH]] == 1)
+        return np.flatnonzero(self._states[self._meta[DEPTH]] == 1)[:-1]
 
     def advance(self, nodes: int) -> int:
         """Go on for about so many nodes; return PAUSED, SOLUTION or IMPOSSIBLE (`kernels.branch`)."""
         return int(
             climb(
-                *self._rows, *self._room, self._weights, self._acts, self._states, *self._left, self._heads,
-                self._reach, *self._path, self._meta, nodes,
+                *self._rows, *self._room, self._weights, self._gain, self._acts, self._states, *self._left,
+                self._heads, self._reach, *self._path, self._meta, self._busy, nodes,
             )
         )  # fmt: skip
 
     def teach(self) -> None:
         """Tell the pool what the rows did."""
         count = self._chosen.size
-        self._pool.weights[self._chosen] = self._weights[:count]
+        self._pool.weights[self._chosen] = self._weights[:count] / np.float32(self._gain[0])
         self._pool.acts[self._chosen] += self._acts[:count]
         self._acts[:] = 0
 
