@@ -69,8 +69,15 @@ def test_found_just_above_and_impossible_just_below_the_least_error(
 def test_rows_come_and_go_in_the_middle_of_a_walk_without_a_choice_lost(
     shape: str, workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stages = Stage(FEW, None, None, 2), Stage(FEW, None, None, 2), Stage(None, 40, None, 4), Stage(None, 32, 16, 1e9)
-    for name, value in {"STAGES": stages, "CHUNK_NODES": 1, "PATIENCE": 1, "FIRST_WINDOW": 6}.items():
+    stages = (
+        Stage(FEW, None, None, 2),
+        Stage(None, None, 16, 2),
+        Stage(FEW, None, None, 2),
+        Stage(None, 40, 16, 4),
+        Stage(None, 32, 16, 1e9),
+    )
+    values = {"STAGES": stages, "CHUNK_NODES": 1, "PATIENCE": 1, "FIRST_WINDOW": 6, "FIRST_WIDTH": 3, "STEP": 2}
+    for name, value in values.items():
         monkeypatch.setattr(climb_ball, name, value)
     for seed in SEEDS:
         above, below = around(made(3, seed, 9, Readout.RELU, shape))

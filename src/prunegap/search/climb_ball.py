@@ -30,8 +30,11 @@ from prunegap.search.stencils import FEW, MANY, Density
 from prunegap.search.window_rows import Integers, Pool, Walk
 
 FIRST_WINDOW = 40
-WINDOW_STEP, HARD_STEP = 0.2, 4
-"""A window without a ticket is followed by one of so many neurons more: a part of it, or a few once it was hard."""
+WINDOW_STEP = 0.2
+"""Rows are made for a window of neurons, and again for a larger one, by this part, once it holds no ticket."""
+FIRST_WIDTH = 20
+STEP = 4
+"""Neurons that are asked for together; once that is hard, windows grow by no more."""
 
 CHUNK_NODES = 2000
 """Nodes of a walk between two looks at the clock and at the other threads."""
@@ -51,12 +54,14 @@ class Stage:
 
 
 STAGES = (
-    Stage(FEW, None, None, 6000),
+    Stage(FEW, None, None, 1500),
+    Stage(None, None, 400, 20_000),
     Stage(MANY, None, None, 2500),
-    Stage(None, 3000, None, 20_000),
+    Stage(None, 3000, 800, 20_000),
     Stage(None, 2000, 400, math.inf),
 )
-"""Windows begin with the first, hard ones with the second: two trials of the rows, and what is left to do."""
+HARD = 2
+"""Windows begin with the first stage, or, once one was hard, with this: two trials of many rows, and what is left."""
 
 PATIENCE = 32
 """Solutions that rows left aside refuse before these rows join."""
@@ -119,10 +124,10 @@ class _Climb:
         size, hard = min(FIRST_WINDOW, self.problem.width), False
         with ThreadPoolExecutor(self.deadline.budget.workers) as threads:
             while self.ticket is None and not self.stopped and self.proven < self.problem.width:
-                window = _Window(self, size, 1 if hard else 0)
+                window = _Window(self, size, HARD if hard else 0)
                 window.run(threads)
                 hard = window.is_hard
-                size = min(self.problem.width, size + (HARD_STEP if hard else math.ceil(WINDOW_STEP * size)))
+                size = min(self.problem.width, size + (STEP if hard else math.ceil(WINDOW_STEP * size)))
 
     def refused(self, width: int) -> None:
         """Take in that the first `width` neurons hold no ticket, but for candidates that nobody could settle."""
@@ -145,25 +150,35 @@ class _Climb:
 
 
 class _Window:
-    """The question whether the first `size` neurons hold a ticket, and what is the least width."""
+    """Rows for the first `size` neurons, and the question which of them hold a ticket, a few more at a time."""
 
     def __init__(self, climb: _Climb, size: int, stage: int) -> None:
         self._climb = climb
         self._problem = climb.problem.prefix(size)
         self._columns = Columns.of(self._problem)
-        self._below = self._columns.neurons.size
-        """Columns from here on are in no narrower ticket."""
+        self._below = 0
+        """The columns that are asked for: those before it."""
+        self._walks: list[Walk] = []
         self._missed: list[Integers] = []
         self._enter(stage)
-        self._walks = [Walk(self._pool, self._chosen)]
 
     @property
     def is_hard(self) -> bool:
-        """Whether few rows were not enough."""
-        return self._stage > 0
+        """Whether few rows were not enough: then threads share the branches."""
+        return self._stage >= HARD
 
     def run(self, threads: ThreadPoolExecutor) -> None:
-        """Branch until all choices are refused, or the time is up."""
+        """Ask for a few neurons more until there is a ticket, no neuron is left, or the time is up."""
+        climb, columns = self._climb, self._columns
+        while climb.ticket is None and not climb.stopped and climb.proven < self._problem.width:
+            width = min(self._problem.width, max(climb.proven + STEP, FIRST_WIDTH))
+            self._below = int(np.searchsorted(columns.neurons, width))
+            self._pool.ask_for_one_behind(climb.proven)
+            self._walks = [Walk(self._pool, self._chosen, None, STAGES[self._stage].busy, self._below)]
+            self._decide(width, threads)
+
+    def _decide(self, width: int, threads: ThreadPoolExecutor) -> None:
+        """Branch until all choices among the first `width` neurons are refused, or the time is up."""
         climb = self._climb
         while self._walks:
             if climb.deadline.expired:
@@ -172,7 +187,7 @@ class _Window:
             self._round(threads)
             if climb.nodes >= self._end or len(self._missed) >= PATIENCE:
                 self._change_rows()
-        climb.refused(self._problem.width if climb.ticket is None else climb.ticket.least_width - 1)
+        climb.refused(width if climb.ticket is None else climb.ticket.least_width - 1)
 
     def _enter(self, stage: int) -> None:
         """Make or choose the rows of a stage."""

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prunegap.kernels.branch import CAP, DEPTH, FREE, LAST, NODES, climb, laid_out, room_left, whole_vectors
+from prunegap.kernels.branch import CAP, DEPTH, FREE, NODES, climb, laid_out, whole_vectors
 from prunegap.kernels.row_vectors import LANES
 from prunegap.kernels.tents import MOST
 from prunegap.model.network import Matrix
@@ -41,10 +41,10 @@ class Pool:
         self.steps = np.zeros((columns.neurons.size, 0), dtype=np.int32)
         self.above = self.below = np.zeros(0, dtype=np.int64)
         self.weights, self.acts = np.ones(0, dtype=np.float32), np.zeros(0, dtype=np.int64)
-        # A ticket keeps one of the neurons behind the first `proven`.
-        newcomers = (columns.neurons >= proven).astype(np.int64)[None, :]
-        self._add(Rows(newcomers, np.ones(1, dtype=np.int64), newcomers.sum(axis=1)))
+        count = columns.neurons.size
+        self._add(Rows(np.ones((1, count), dtype=np.int64), np.ones(1, dtype=np.int64), np.full(1, count)))
         self.acts[:] = MUST
+        self.ask_for_one_behind(proven)
         places = stencils(problem, columns.weights, columns.outputs, seed, density)
         self._add(Rows.of_stencils(problem, columns, places, MOST))
         self.learn(np.concatenate([first_inputs(problem), learnt]))
@@ -53,6 +53,10 @@ class Pool:
     def size(self) -> int:
         """Number of rows."""
         return int(self.above.size)
+
+    def ask_for_one_behind(self, proven: int) -> None:
+        """Let the first row say that a ticket keeps one of the neurons behind the first `proven`, which hold none."""
+        self.steps[:, 0] = self.columns.neurons >= proven
 
     def learn(self, inputs: Matrix) -> None:
         """Add the rows at `inputs`, shape (k, d)."""
@@ -95,17 +99,18 @@ class Walk:
     ) -> None:
         """Begin, or go on where the walk `before`, over other rows of this window, stands.
 
-        The first `busy` rows (all: None) choose the columns and are asked before the others. Of the branches of
-        `before` only choices of its first `below` columns (all: None) are followed.
+        The first `busy` rows (all: None) choose the columns and are asked before the others. Only choices of the
+        first `below` columns (all: None) are looked for.
         """
         self._pool, self._chosen = pool, chosen
-        # `climb` keeps the last column: one of zeros, so that all others are free.
+        # `climb` keeps the last of the columns it asks for: one of zeros, so that all others are free.
         steps, self._above, self._below = whole_vectors(
             np.pad(pool.steps[:, chosen], ((0, 1), (0, 0))), pool.above[chosen], pool.below[chosen]
         )
         self._rows = laid_out(steps)
         count, rows = steps.shape
-        self._room = room_left(steps, self._above, self._below, count - 1)
+        # What is left at its beginning, which is behind us.
+        self._room = np.zeros(rows, dtype=np.int64), np.zeros(rows, dtype=np.int64)
         self._weights, self._acts = np.ones(rows, dtype=np.float32), np.zeros(rows, dtype=np.int64)
         self._weights[: chosen.size] = pool.weights[chosen]
         self._gain = np.ones(1)
@@ -117,33 +122,43 @@ class Walk:
         self._heads = np.zeros((count + 2, rows), dtype=np.int32)
         self._reach = np.repeat(self._rows[-1][None, :], count + 2, axis=0)
         self._path = np.zeros(count + 2, dtype=np.int64), np.zeros(count + 2, dtype=np.int8)
-        self._meta = np.array([count - 2, -1, 0, count])
-        if before is not None:
-            self._meta[LAST] = count - 1
-            self._resume(before, count - 1 if below is None else below)
+        self._meta = np.array([count - 1, -1, 0, count])
+        below = count - 1 if below is None else below
+        if before is None:
+            root = np.zeros((1, count), dtype=np.int8)
+            root[0, :below], root[0, -1] = FREE, 1
+            self._stand(root)
+        else:
+            self._resume(before, below)
 
     def _resume(self, before: Walk, below: int) -> None:
-        """Take over the branches of another walk, up to the first that breaks one of the rows."""
-        levels = int(before._meta[DEPTH]) + 1
-        states, steps = before._states[:levels].copy(), self._rows[0]
-        others = states[:, below:-1]
-        kept_others = np.flatnonzero((others == 1).any(axis=1))
-        others[others == FREE] = 0
+        """Take over the branches of another walk, but for columns from `below` on."""
+        states = before._states[: int(before._meta[DEPTH]) + 1].copy()
+        kept_others = np.flatnonzero((states[:, below:-1] == 1).any(axis=1))
+        if kept_others.size:
+            states = states[: kept_others[0]]
+        states[:, below:-1] = 0
+        for mine, other in zip(self._path, before._path, strict=True):
+            mine[:] = other
+        self._stand(states)
+        branches, tried = self._path
+        depth = int(self._meta[DEPTH])
+        if depth >= 0 and tried[depth] == 1 and branches[depth] >= below:
+            # It is left out here already: another column is needed.
+            tried[depth] = 0
+
+    def _stand(self, states: NDArray[np.int8]) -> None:
+        """Stand at the last of these levels, or before the first at which a row is broken."""
         # Sums stay below 2^30, so products of doubles are exact, and far quicker than those of integers.
+        steps = self._rows[0]
         kept, free = (states == 1).astype(np.float64), (states == FREE).astype(np.float64)
         sums = (kept @ steps).astype(np.int64)
         ups = self._above - sums - (free @ np.minimum(steps, 0)).astype(np.int64)
         downs = self._below + sums + (free @ np.maximum(steps, 0)).astype(np.int64)
         broken = np.flatnonzero((np.minimum(ups, downs) < 0).any(axis=1))
-        levels = min(levels, *(int(found[0]) for found in (kept_others, broken) if found.size), levels)
+        levels = int(broken[0]) if broken.size else len(states)
         self._meta[DEPTH] = levels - 1
         self._states[:levels] = states[:levels]
-        for mine, other in zip(self._path, before._path, strict=True):
-            mine[:levels] = other[:levels]
-        branches, tried = self._path
-        if levels and tried[levels - 1] == 1 and branches[levels - 1] >= below:
-            # It is left out here already: another column is needed.
-            tried[levels - 1] = 0
         for left, whole in zip(self._left, (ups, downs), strict=True):
             left[:levels] = np.minimum(whole[:levels], CAP)
 
