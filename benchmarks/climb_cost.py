@@ -5,7 +5,7 @@
 Microseconds of CPU a node: at d = 2 of walks that begin in the middle of a climb (`kernels.branch`), the least of
 `repeats`; at d = 3 of one whole cell (epsilon 0.05, seed `cell`), everything around the nodes included.
 Milliseconds of a cell: `minimal_width` with its own choice of search, seeds 0 to 9, the geometric mean of each seed's
-least time; and in how many windows it made rows. No peer: benchmarks/neuron_search.py has those.
+least time; in how many windows it made rows, and the nodes of all ten. Peers: benchmarks/neuron_search.py.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 from prunegap.kernels.branch import NODES, climb, laid_out
 from prunegap.model.granularity import Neuron
 from prunegap.search.base import Budget
-from prunegap.search.climb import _Walk
+from prunegap.search.climb import NeuronClimb, _Walk
 from prunegap.search.climb_ball import NeuronClimbBall
 from prunegap.study.cell import Cell
 from prunegap.study.width import Effort, minimal_width
@@ -55,6 +55,11 @@ def cell_seconds(epsilon: float, seed: int) -> float:
     start = time.perf_counter()
     minimal_width(Cell(2, epsilon, Neuron(), seed), Effort(60.0, WIDTH))
     return time.perf_counter() - start
+
+
+def all_nodes(epsilon: float) -> int:
+    """Return the nodes of all ten cells."""
+    return sum(NeuronClimb().search(Cell(2, epsilon, Neuron(), seed).problem(WIDTH)).nodes for seed in range(10))
 
 
 def windows(epsilon: float) -> float:
@@ -91,7 +96,7 @@ def main() -> None:
         mean = statistics.geometric_mean(each)
         print(
             f"d=2 eps={epsilon:g}: {1e3 * mean:.2f} ms a cell (least {1e3 * min(each):.2f}, greatest "
-            f"{1e3 * max(each):.2f}), {windows(epsilon):.1f} windows",
+            f"{1e3 * max(each):.2f}), {windows(epsilon):.1f} windows, {all_nodes(epsilon):,} nodes in all",
             flush=True,
         )
     climb_ball, start = NeuronClimbBall(), time.process_time()

@@ -3,7 +3,8 @@
 A row keeps what is left up to each of its bounds while every column still free stands where it does the least harm.
 A column whose other value would use up more than is left has no choice; a row with less than nothing left ends the
 branch. Branching takes the column that weighs most in tight rows, where a row weighs the more the more often it broke
-(Boussemart et al. 2004, weighted degrees). Integers only: what is called impossible is impossible for these rows.
+lately (after Boussemart et al. 2004, weighted degrees). Integers only: what is called impossible is impossible for
+these rows. Where there are many rows, those that decide most choose the column and are asked before the others.
 What each row forced or ended is counted, for callers with more rows than are worth their time.
 
 `climb` asks for every column c whether some choice of the columns up to c, c among them, meets all rows. So the first

@@ -29,12 +29,10 @@ from prunegap.search.program import MAX_MAGNITUDE, Columns
 from prunegap.search.stencils import FEW, MANY, Density
 from prunegap.search.window_rows import Integers, Pool, Walk
 
-FIRST_WINDOW = 40
-WINDOW_STEP = 0.2
-"""Rows are made for a window of neurons, and again for a larger one, by this part, once it holds no ticket."""
-FIRST_WIDTH = 20
-STEP = 4
-"""Neurons that are asked for together; once that is hard, windows grow by no more."""
+FIRST_WINDOW, WINDOW_STEP = 40, 0.2
+"""Rows are made for a window of neurons, and again for one that is larger by this part, once it holds no ticket."""
+FIRST_WIDTH, STEP = 20, 4
+"""Neurons that are asked for together, at first and then; once that is hard, windows grow by no more."""
 
 CHUNK_NODES = 2000
 """Nodes of a walk between two looks at the clock and at the other threads."""
