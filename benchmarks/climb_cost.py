@@ -44,7 +44,7 @@ def node_seconds(epsilon: float, seed: int, window: int, proven: int, nodes: int
     left = np.zeros((4, count + 2, rows), dtype=np.int32)
     path = np.zeros(count + 2, dtype=np.int64), np.zeros(count + 2, dtype=np.int8)
     weights, acts = np.ones(rows, dtype=np.float32), np.zeros(rows, dtype=np.int64)
-    arguments = *laid_out(walk._steps), *walk._room, weights, np.ones(1), acts, states, *left, *path, walk._meta, rows
+    arguments = *laid_out(walk._steps), *walk._room, weights, np.ones(1), acts, states, *left, *path, walk._meta
     climb(*arguments, 10)
     before, start = int(walk._meta[NODES]), time.process_time()
     climb(*arguments, nodes)

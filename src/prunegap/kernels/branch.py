@@ -7,8 +7,8 @@ lately (after Boussemart et al. 2004, weighted degrees). Integers only: what is 
 these rows. Where there are many rows, those that decide most choose the column and are asked before the others.
 What each row forced or ended is counted, for callers with more rows than are worth their time.
 
-`climb` asks for every column c whether some choice of the columns up to c, c among them, meets all rows. So the first
-solution that passes its certificate has the least last column.
+`follow` walks over the choices that meet all rows. `climb` asks for every column c whether some choice of the columns
+up to c, c among them, meets all rows; so the first solution that passes its certificate has the least last column.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def upper_half(size):
 
 @compiled
 def laid_out(steps: Integers) -> Laid:
-    """Return rows of integers (n, rows) as `climb` takes them: (steps, sizes, starts, columns, entries, greatest).
+    """Return rows of integers (n, rows) as `follow` takes them: (steps, sizes, starts, columns, entries, greatest).
 
     The number of rows is a multiple of LANES (`whole_vectors`). sizes (rows, n, zeros up to a multiple of LANES) are
     the magnitudes as `upper_half`, since they only choose the order and memory is what is short;
@@ -237,90 +237,107 @@ def heaviest(sizes, reach, states, ups, downs, at, last, weights, scores, heard,
 
 
 @compiled
-def climb(
-    steps, sizes, starts, columns, entries, greatest, room_up, room_down, weights, gain, acts,
+def follow(
+    steps, sizes, starts, columns, entries, weights, gain, acts,
     states, ups, downs, heads, reach, branches, tried, meta, busy, node_limit,
 ):  # fmt: skip
-    """Continue the walk in `meta`: PAUSED after about `node_limit` nodes, SOLUTION, or IMPOSSIBLE before meta[UNTIL].
+    """Follow the branches of a walk: PAUSED after about `node_limit` nodes, SOLUTION, or IMPOSSIBLE: none is left.
 
-    steps to greatest hold the rows (`laid_out`); room_up and room_down (rows,) what is left to their bounds at a sum
-    of 0 with the columns up to meta[LAST] free (`room_left`); gain (1,) what the next failure weighs; states ends
-    with room for three bytes more. The first `busy` rows, a multiple of LANES, are asked first and choose the
-    columns. A solution stands in states[meta[DEPTH]]; the next call looks for another one.
+    steps to entries hold the rows (`laid_out`); gain (1,) what the next failure weighs; level meta[DEPTH] is where
+    the walk stands, -1 behind its end, meta[LAST] the last column that may be free; branches[level] is the column
+    that is decided there, and tried[level] how many of its two values were tried. states ends with room for three
+    bytes more. The first `busy` rows, a multiple of LANES, are asked first and choose the columns. A solution stands
+    in states[meta[DEPTH]]; the next call looks for another one.
     """
     n, rows = steps.shape
     trail = np.empty(n + 1, np.int64)
     tight, scores = np.zeros(rows + LANES, np.int32), np.zeros(sizes.shape[1], np.float32)
     heard, voices = np.zeros(rows + LANES, np.int32), np.zeros(rows + LANES, np.float32)
-    depth, nodes, verdict = meta[DEPTH], 0, -1
-    while verdict < 0:
-        if depth < 0:
-            if meta[LAST] + 1 >= meta[UNTIL]:
-                verdict = IMPOSSIBLE
-                continue
-            meta[LAST] += 1
-            last = meta[LAST]
-            depth, nodes = 0, nodes + 1
-            hopeless = False
-            for r in range(rows):
-                room_up[r] += max(0, -steps[last, r])
-                room_down[r] += max(0, steps[last, r])
-                ups[0, r], downs[0, r] = min(CAP, room_up[r]), min(CAP, room_down[r])
-                heads[0, r], reach[0, r] = 0, greatest[r]
-                hopeless |= room_up[r] < 0 or room_down[r] < 0
-            for j in range(n):
-                states[0, j] = FREE if j < last else 0
-            states[0, last] = 1
-            trail[0] = last
-            tried[0] = 0
-            level = 0
-        elif tried[depth] == 2:
+    depth, nodes, verdict = meta[DEPTH], 0, IMPOSSIBLE
+    while depth >= 0:
+        if tried[depth] == 2:
             depth -= 1
             continue
-        else:
-            if tried[depth] == 0:
-                if nodes >= node_limit:
-                    verdict = PAUSED
-                    continue
-                chosen = heaviest(
-                    sizes, reach, states, ups, downs, depth, meta[LAST], weights, scores, heard, voices, busy
-                )
-                if chosen < 0:
-                    tried[depth] = 2
-                    verdict = SOLUTION
-                    continue
-                branches[depth] = chosen
-            tried[depth] += 1
-            nodes += 1
-            hopeless = False
-            level = depth + 1
-            for left in (ups, downs, heads, reach):
-                repeat(left, depth * rows, level * rows, busy)
-            states[level] = states[depth]
-            states[level, branches[depth]] = 1 if tried[depth] == 1 else 0
-            trail[0] = branches[depth]
-        if not hopeless and propagate(
-            steps,
-            starts,
-            columns,
-            entries,
-            states,
-            ups,
-            downs,
-            heads,
-            reach,
-            level,
-            trail,
-            weights,
-            gain,
-            acts,
-            tight,
-            busy,
-        ):
+        if tried[depth] == 0:
+            if nodes >= node_limit:
+                verdict = PAUSED
+                break
+            chosen = heaviest(
+                sizes, reach, states, ups, downs, depth, meta[LAST], weights, scores, heard, voices, busy
+            )
+            if chosen < 0:
+                tried[depth] = 2
+                verdict = SOLUTION
+                break
+            branches[depth] = chosen
+        tried[depth] += 1
+        nodes += 1
+        level = depth + 1
+        for left in (ups, downs, heads, reach):
+            repeat(left, depth * rows, level * rows, busy)
+        states[level] = states[depth]
+        states[level, branches[depth]] = 1 if tried[depth] == 1 else 0
+        trail[0] = branches[depth]
+        if propagate(
+            steps, starts, columns, entries, states, ups, downs, heads, reach, level, trail, weights, gain, acts,
+            tight, busy,
+        ):  # fmt: skip
             depth = level
             tried[depth] = 0
-        elif level == 0:
-            depth = -1
     meta[DEPTH] = depth
     meta[NODES] += nodes
     return verdict
+
+
+@compiled
+def begin(
+    steps, starts, columns, entries, greatest, room_up, room_down, weights, gain, acts,
+    states, ups, downs, heads, reach, tried, meta,
+):  # fmt: skip
+    """Begin the walk that keeps the next column, meta[LAST] + 1, with those before it free."""
+    n, rows = steps.shape
+    meta[LAST] += 1
+    meta[NODES] += 1
+    last = meta[LAST]
+    hopeless = False
+    for r in range(rows):
+        room_up[r] += max(0, -steps[last, r])
+        room_down[r] += max(0, steps[last, r])
+        ups[0, r], downs[0, r] = min(CAP, room_up[r]), min(CAP, room_down[r])
+        heads[0, r], reach[0, r] = 0, greatest[r]
+        hopeless |= room_up[r] < 0 or room_down[r] < 0
+    for j in range(n):
+        states[0, j] = FREE if j < last else 0
+    states[0, last] = 1
+    tried[0] = 0
+    trail, tight = np.empty(n + 1, np.int64), np.zeros(rows + LANES, np.int32)
+    trail[0] = last
+    meta[DEPTH] = -1
+    if not hopeless and propagate(
+        steps, starts, columns, entries, states, ups, downs, heads, reach, 0, trail, weights, gain, acts, tight, rows
+    ):  # fmt: skip
+        meta[DEPTH] = 0
+
+
+@compiled
+def climb(
+    steps, sizes, starts, columns, entries, greatest, room_up, room_down, weights, gain, acts,
+    states, ups, downs, heads, reach, branches, tried, meta, node_limit,
+):  # fmt: skip
+    """Continue a climb: PAUSED after about `node_limit` nodes, SOLUTION, or IMPOSSIBLE before column meta[UNTIL].
+
+    room_up and room_down (rows,) are what is left to the bounds at a sum of 0 with the columns up to meta[LAST] free
+    (`room_left`); the rest as for `follow`, with all rows asked at once.
+    """
+    stop = meta[NODES] + node_limit
+    while True:
+        verdict = follow(
+            steps, sizes, starts, columns, entries, weights, gain, acts, states, ups, downs, heads, reach, branches,
+            tried, meta, steps.shape[1], stop - meta[NODES],
+        )  # fmt: skip
+        if verdict != IMPOSSIBLE or meta[LAST] + 1 >= meta[UNTIL]:
+            return verdict
+        begin(
+            steps, starts, columns, entries, greatest, room_up, room_down, weights, gain, acts, states, ups, downs,
+            heads, reach, tried, meta,
+        )  # fmt: skip

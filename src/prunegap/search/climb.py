@@ -102,7 +102,7 @@ class _Walk:
         while not self.stopped and self.ticket is None:
             verdict, size = climb_to_screened(
                 *laid, *self._room, weights, gain, acts, states, ups, downs, heads, reach, branches, tried,
-                self._meta, rows, CHUNK_NODES,
+                self._meta, CHUNK_NODES,
                 *kinks, kept,
             )  # fmt: skip
             last = int(self._meta[LAST])

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prunegap.kernels.branch import CAP, DEPTH, FREE, NODES, climb, laid_out, whole_vectors
+from prunegap.kernels.branch import CAP, DEPTH, FREE, NODES, follow, laid_out, whole_vectors
 from prunegap.kernels.row_vectors import LANES
 from prunegap.kernels.tents import MOST
 from prunegap.model.network import Matrix
@@ -103,14 +103,10 @@ class Walk:
         first `below` columns (all: None) are looked for.
         """
         self._pool, self._chosen = pool, chosen
-        # `climb` keeps the last of the columns it asks for: one of zeros, so that all others are free.
-        steps, self._above, self._below = whole_vectors(
-            np.pad(pool.steps[:, chosen], ((0, 1), (0, 0))), pool.above[chosen], pool.below[chosen]
-        )
-        self._rows = laid_out(steps)
+        steps, self._above, self._below = whole_vectors(pool.steps[:, chosen], pool.above[chosen], pool.below[chosen])
+        laid = laid_out(steps)
+        self._rows, greatest = laid[:-1], laid[-1]
         count, rows = steps.shape
-        # What is left at its beginning, which is behind us.
-        self._room = np.zeros(rows, dtype=np.int64), np.zeros(rows, dtype=np.int64)
         self._weights, self._acts = np.ones(rows, dtype=np.float32), np.zeros(rows, dtype=np.int64)
         self._weights[: chosen.size] = pool.weights[chosen]
         self._gain = np.ones(1)
@@ -120,13 +116,13 @@ class Walk:
         self._left = np.zeros((count + 2, rows), dtype=np.int32), np.zeros((count + 2, rows), dtype=np.int32)
         # Nothing is known yet about which of a row's entries are decided.
         self._heads = np.zeros((count + 2, rows), dtype=np.int32)
-        self._reach = np.repeat(self._rows[-1][None, :], count + 2, axis=0)
+        self._reach = np.repeat(greatest[None, :], count + 2, axis=0)
         self._path = np.zeros(count + 2, dtype=np.int64), np.zeros(count + 2, dtype=np.int8)
-        self._meta = np.array([count - 1, -1, 0, count])
-        below = count - 1 if below is None else below
+        self._meta = np.array([count - 1, -1, 0])
+        below = count if below is None else below
         if before is None:
             root = np.zeros((1, count), dtype=np.int8)
-            root[0, :below], root[0, -1] = FREE, 1
+            root[0, :below] = FREE
             self._stand(root)
         else:
             self._resume(before, below)
@@ -134,10 +130,10 @@ class Walk:
     def _resume(self, before: Walk, below: int) -> None:
         """Take over the branches of another walk, but for columns from `below` on."""
         states = before._states[: int(before._meta[DEPTH]) + 1].copy()
-        kept_others = np.flatnonzero((states[:, below:-1] == 1).any(axis=1))
+        kept_others = np.flatnonzero((states[:, below:] == 1).any(axis=1))
         if kept_others.size:
             states = states[: kept_others[0]]
-        states[:, below:-1] = 0
+        states[:, below:] = 0
         for mine, other in zip(self._path, before._path, strict=True):
             mine[:] = other
         self._stand(states)
@@ -173,7 +169,6 @@ class Walk:
         other = copy.copy(self)
         other._weights, other._gain = self._weights.copy(), self._gain.copy()
         other._acts = np.zeros_like(self._acts)
-        other._room = (self._room[0].copy(), self._room[1].copy())
         other._states = _first_levels(self._states, level + 1)
         other._left = _first_levels(self._left[0], level + 1), _first_levels(self._left[1], level + 1)
         other._heads, other._reach = _first_levels(self._heads, level + 1), _first_levels(self._reach, level + 1)
@@ -191,14 +186,14 @@ class Walk:
     @property
     def kept(self) -> Integers:
         """The columns of the solution found."""
-        return np.flatnonzero(self._states[self._meta[DEPTH]] == 1)[:-1]
+        return np.flatnonzero(self._states[self._meta[DEPTH]] == 1)
 
     def advance(self, nodes: int) -> int:
         """Go on for about so many nodes; return PAUSED, SOLUTION or IMPOSSIBLE (`kernels.branch`)."""
         return int(
-            climb(
-                *self._rows, *self._room, self._weights, self._gain, self._acts, self._states, *self._left,
-                self._heads, self._reach, *self._path, self._meta, self._busy, nodes,
+            follow(
+                *self._rows, self._weights, self._gain, self._acts, self._states, *self._left, self._heads,
+                self._reach, *self._path, self._meta, self._busy, nodes,
             )
         )  # fmt: skip
 
