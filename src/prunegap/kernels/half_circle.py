@@ -71,19 +71,22 @@ def widened(low, high, slack):
 
 
 @inlined
-def write_leaf(polygons, counts, sums, depth, target, tube, slack, linear, leaves, leaf):
-    """Fill one leaf from the walk's state at a depth; return whether the middle can be reached within the tube."""
+def write_leaf(polygons, counts, sums, depth, target, end, tube, slack, linear, leaves, leaf):
+    """Fill one leaf from the walk's state at a depth; return whether the walk's end can be reached within the tube.
+
+    `end` holds the cosine and sine of the angle at which the walk ends, in the frame of the leaves.
+    """
     at, count = depth, counts[depth]
-    jump = sums[depth, 2] - sums[depth, 0]
-    low0, high0 = extent(polygons, at, count, 1.0, 0.0)
-    if low0 + jump > tube or high0 + jump < -tube:
+    jump = end[0] * (sums[depth, 2] - sums[depth, 0]) + end[1] * (sums[depth, 3] - sums[depth, 1])
+    low, high = extent(polygons, at, count, end[0], end[1])
+    if low + jump > tube or high + jump < -tube:
         return False
-    if low0 + jump < -tube or high0 + jump > tube:
+    if low + jump < -tube or high + jump > tube:
         at = polygons.shape[0] - 2
-        count = clip_strip(polygons, depth, count, 1.0, 0.0, -tube - jump, tube - jump, at)
+        count = clip_strip(polygons, depth, count, end[0], end[1], -tube - jump, tube - jump, at)
         if count == 0:
             return False
-        low0, high0 = extent(polygons, at, count, 1.0, 0.0)
+    low0, high0 = extent(polygons, at, count, 1.0, 0.0)
     low1, high1 = extent(polygons, at, count, 0.0, 1.0)
     shift0, shift1 = target[0] - sums[depth, 0], target[1] - sums[depth, 1]
     leaves[leaf, Z_LOW0], leaves[leaf, Z_HIGH0] = widened(low0 + shift0, high0 + shift0, slack)
@@ -155,14 +158,15 @@ def leads_outward(polygons, counts, depth, begin, outward, tube, slope_limit):
 
 @compiled
 def advance(
-    cosines, sines, strengths, is_b, two_sided, forced, neurons, first, inner, stop, target, table, begin, outward,
+    cosines, sines, strengths, is_b, two_sided, forced, neurons, first, inner, stop, target, end, table, begin, outward,
     tube, slope_limit, slack, linear, bound, polygons, counts, sums, positions, kept, widths, meta,
     leaves, masks, leaf_widths, node_limit,
 ):  # fmt: skip
     """Walk on from where it paused; return the number of leaves written.
 
     The walk ends (meta[DEPTH] < 0) or pauses where the leaf arrays are full or `node_limit` nodes were visited.
-    Kinks 0..stop-1 lie left of the middle; cosines and sines are of angle - middle. Kinks of neurons >= bound are
+    Kinks 0..stop-1 lie left of the walk's end; cosines and sines are of angles in the frame of the leaves, `end` of that
+    end there. Kinks of neurons >= bound are
     never kept, those `forced` always. Kinks from `first` on lie where the tube is two-sided, which begins at `inner`.
     Each leaf is a row of `leaves`, a row of 64-bit words in `masks` (bit j: kink j is kept) and the width it needs.
     """
@@ -200,7 +204,7 @@ def advance(
                     slope_limit,
                 )
                 alive = (skip and not forced[stop]) or keep
-            if alive and write_leaf(polygons, counts, sums, at, target, tube, slack, linear, leaves, written):
+            if alive and write_leaf(polygons, counts, sums, at, target, end, tube, slack, linear, leaves, written):
                 leaf_widths[written] = widths[depth]
                 for word in range(words):
                     masks[written, word] = np.uint64(0)

@@ -101,6 +101,9 @@ class Circle:
     continuations: tuple[NDArray[np.uint64], NDArray[np.uint64]] | None = None
     """The table of viable states, and the mirror image's, where they look beyond the ends."""
 
+    left_end: float = -math.pi / 2
+    """Where the first kinks' walk begins."""
+
     @classmethod
     def of(cls, problem: Problem) -> Circle:
         """Return the problem's kinks without those that compute nothing (v = 0 or w = 0)."""
@@ -179,10 +182,26 @@ class Circle:
             None if tables is None else (tables[1][turned].copy(), tables[0][turned].copy()),
         )
 
+    def rest(self, k: int) -> Circle:
+        """Return the part of an opened circle that begins with kink k: any state within the tube may start there."""
+        right, left = self.continuations or (self.viable, self.viable)
+        return Circle(
+            self.angles[k:],
+            self.strengths[k:],
+            self.is_b[k:],
+            self.neurons[k:],
+            self.epsilon,
+            self.linear,
+            self.forced[k:],
+            self.opened,
+            (right[k:], left[k:]),
+            float(self.angles[k]),
+        )
+
     @cached_property
     def inner_angle(self) -> float:
         """The first angle at which the error is bounded from below too."""
-        return -np.pi / 2 + (0.0 if self.linear else math.asin(min(1.0, self.tube)))
+        return self.left_end + (0.0 if self.linear else math.asin(min(1.0, self.tube)))
 
     def inner(self, middle: float) -> NDArray[np.float64]:
         """Cosine and sine of the first two-sided angle, in the frame of `middle`."""
@@ -196,14 +215,15 @@ class Circle:
     def census(self, seed: int, room: int = CENSUS_ROOM) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return estimates (nodes, leaves) of the left walk that stops before kink k, k = 0..n."""
         walk = _States(2 * room + 4)
-        start(walk.polygons, walk.counts, walk.sums, walk.positions, walk.meta, -np.pi / 2, self.tube,
+        start(walk.polygons, walk.counts, walk.sums, walk.positions, walk.meta, self.left_end, self.tube,
               self.reach, self.linear)  # fmt: skip
         nodes, alive = census(
             np.cos(self.angles), np.sin(self.angles), self.strengths, self.is_b, self.two_sided, self.forced,
             self.first, self.inner(0.0), self.viable, self.begin(0.0), self.outward, self.tube, self.slope_limit,
             walk.polygons, walk.counts, walk.sums, room, seed,
         )  # fmt: skip
-        return np.concatenate(([0.0], np.cumsum(nodes))), np.concatenate(([1.0], alive))
+        with np.errstate(over="ignore"):
+            return np.concatenate(([0.0], np.cumsum(nodes))), np.concatenate(([1.0], alive))
 
 
 class _States:
@@ -234,18 +254,23 @@ class Batch:
 
 
 class Walk:
-    """A resumable enumeration of the kept sets among the first `stop` kinks of a circle."""
+    """A resumable enumeration of the kept sets among the first `stop` kinks of a circle, up to the angle `middle`.
 
-    def __init__(self, circle: Circle, stop: int, middle: float) -> None:
+    Leaves are in the frame of `frame`, which is `middle` where two halves meet.
+    """
+
+    def __init__(self, circle: Circle, stop: int, middle: float, frame: float | None = None) -> None:
         self.circle = circle
         self.stop = stop
+        frame = middle if frame is None else frame
         # The start state is alpha less the target, unless the target is one of the kinks.
-        self.target = np.array([math.cos(middle), -math.sin(middle)]) * (0.0 if circle.opened else 1.0)
-        turned = circle.angles[: stop + 1] - middle
+        self.target = np.array([math.cos(frame), -math.sin(frame)]) * (0.0 if circle.opened else 1.0)
+        self._end = np.array([math.cos(middle - frame), math.sin(middle - frame)])
+        turned = circle.angles[: stop + 1] - frame
         self._cosines, self._sines = np.cos(turned), np.sin(turned)
-        self._inner, self._begin = circle.inner(middle), circle.begin(middle)
+        self._inner, self._begin = circle.inner(frame), circle.begin(frame)
         self._states = states = _States(stop + 4)
-        start(states.polygons, states.counts, states.sums, states.positions, states.meta, -np.pi / 2 - middle,
+        start(states.polygons, states.counts, states.sums, states.positions, states.meta, circle.left_end - frame,
               circle.tube, circle.reach, circle.linear)  # fmt: skip
 
     @property
@@ -266,7 +291,7 @@ class Walk:
         widths = np.empty(room, dtype=np.int64)
         count = advance(
             self._cosines, self._sines, circle.strengths, circle.is_b, circle.two_sided, circle.forced,
-            circle.neurons, circle.first, self._inner, self.stop, self.target, circle.viable, self._begin,
+            circle.neurons, circle.first, self._inner, self.stop, self.target, self._end, circle.viable, self._begin,
             circle.outward, circle.tube, circle.slope_limit, circle.rounding, circle.linear, bound,
             states.polygons, states.counts, states.sums, states.positions, states.kept, states.widths, states.meta,
             leaves, masks, widths, node_limit,

@@ -26,6 +26,7 @@ from prunegap.model.mask import Mask
 from prunegap.model.network import Matrix, Readout
 from prunegap.model.outcome import Finding
 from prunegap.model.problem import Problem
+from prunegap.search.arcs import ARCS, Arcs, Quarters
 from prunegap.search.base import Deadline
 from prunegap.search.plane import Batch, Circle, PlaneSearch, Walk
 from prunegap.search.ring import Ring
@@ -36,8 +37,10 @@ WIDTH_STEP = 1.02
 GROWTH = 2.5
 CHEAP_NODES = 3e5
 DEAR_NODES = 2e7
-THIN_NODES = 3e6
-"""What the next width may cost before its tickets are looked for among a few neurons first, and what those may."""
+"""What the next width may cost before its tickets are looked for among a few neurons first."""
+
+ARC_NODES, GROWN = 1e6, 2
+"""What an arc of these may take at first, and how often it is doubled, every other attempt."""
 
 FIRST_ATTEMPTS = 4
 LEAST_NODES = 10_000
@@ -143,18 +146,39 @@ class _Ladder:
 
     def _guess(self) -> None:
         """Look for a ticket among a few neurons of the next width; in every other late attempt, of a wider one."""
-        width = self.proven + 1
+        width, seed = self.proven + 1, self.deadline.budget.seed
         if self._attempts >= FIRST_ATTEMPTS and self._attempts % 2:
             wider = width + 2 ** ((self._attempts - FIRST_ATTEMPTS) // 2 + 1)
             width = min(self._top, wider if self.best is None else (width + self._top + 1) // 2)
         near = NEAR * 1.5 ** (self._dead + self._attempts % 2)
-        allowed = max(THIN_NODES, self._spent / 4)
-        part = thinned(self.problem.prefix(width), self.proven, near, self._attempts, allowed, self._nodes)
-        nodes = self._run(part).nodes
+        allowed = ARC_NODES * 2 ** min(self._attempts // 2, GROWN)
+
+        def fits(part: Problem) -> bool:
+            return Quarters.fit(Ring.of(Circle.of(part), self._kept(width)), allowed, seed)
+
+        part = thinned(self.problem.prefix(width), self.proven, near, self._attempts, fits)
+        nodes = self._meet(part)
         self._attempts += 1
         # Where the target's kink fails again, neurons farther from it are needed.
         self._dead += nodes < LEAST_NODES
         self._spent += max(nodes, LEAST_NODES)
+
+    def _meet(self, part: Problem) -> int:
+        """Take the first ticket that four arcs of a part make; return how many nodes that took."""
+        flat = Circle.of(part)
+        if flat.angles.size < ARCS:
+            return 0
+        quarters = Quarters.of(Ring.of(flat, self._kept(part.width)), self.deadline.budget.seed)
+        arcs = Arcs(flat, quarters, self.deadline)
+        for neurons in arcs.tickets():
+            mask = Mask.of_neurons(neurons, part.width, 2)
+            if certify(part, mask).proves(part.epsilon):
+                self.best = mask
+                break
+        self.nodes += arcs.nodes
+        if self.best is None and self.deadline.expired:
+            raise _OutOfTimeError
+        return arcs.nodes
 
     def _run(self, problem: Problem) -> _Rung:
         """Sweep a problem; keep its ticket and count its nodes, also where the time runs out."""

@@ -20,17 +20,17 @@ from prunegap.search.plane import Circle
 NEAR = 12.0
 """Kinks within so many tubes of the target's stay, in the first attempt."""
 
+LEAST = 4
+"""Neurons that always stay."""
+
 SPREAD = 0.5
 """Standard deviation of the logarithm by which chance moves a strength in the order of the rest."""
 
 
-def thinned(
-    problem: Problem, kept: int, near: float, attempt: int, allowed: float, nodes: Callable[[Problem], float]
-) -> Problem:
-    """Return the problem with most outputs set to 0: as many neurons stay as are swept with `allowed` nodes.
+def thinned(problem: Problem, kept: int, near: float, attempt: int, fits: Callable[[Problem], bool]) -> Problem:
+    """Return the problem with most outputs set to 0: as many neurons stay as `fits` allows, four at least.
 
-    `kept` stays first, then the kinks within `near` tubes of the target's; `attempt` chooses the others. `nodes`
-    estimates what a problem takes.
+    `kept` stays first, then the kinks within `near` tubes of the target's; `attempt` chooses the others.
     """
     flat = Circle.of(problem)
     away = np.pi / 2 - np.abs(flat.angles)
@@ -45,8 +45,8 @@ def thinned(
         outputs[order[:count]] = problem.network.outputs[order[:count]]
         return replace(problem, network=Network(problem.network.weights, outputs))
 
-    low, high = 1, order.size + 1
+    low, high = min(LEAST, order.size), order.size + 1
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if nodes(first(middle)) <= allowed else (low, middle)
+        low, high = (middle, high) if fits(first(middle)) else (low, middle)
     return first(low)
