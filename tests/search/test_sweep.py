@@ -122,12 +122,12 @@ def test_it_does_not_matter_where_a_linear_readout_is_cut_open(start: int, monke
                 assert PLANE[0].search(below).status is Status.IMPOSSIBLE, (maker, seed)
 
 
-@pytest.mark.parametrize("thin", [1e3, 1e9])
+@pytest.mark.parametrize("thin", [10.0, 1e6])
 def test_neuron_by_neuron_and_among_a_few_of_them_first(thin: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each width keeps its last neuron then, and parts are asked before the whole is."""
     for name, value in (("CHEAP_NODES", 0.0), ("DEAR_NODES", 0.0), ("LEAST_NODES", 1000), ("GROWTH", 0.5)):
         monkeypatch.setattr(sweep, name, value)
-    monkeypatch.setattr(sweep, "THIN_NODES", thin)
+    monkeypatch.setattr(sweep, "ARC_NODES", thin)
     for epsilon, seed in ((0.2, 3), (0.2, 4), (0.1, 4)):
         problem = Problem.from_draw(Draw(2, seed), 100, epsilon, Neuron(), Readout.LINEAR)
         one, other = (search.search(problem) for search in PLANE)
@@ -136,14 +136,14 @@ def test_neuron_by_neuron_and_among_a_few_of_them_first(thin: float, monkeypatch
 
 def test_a_part_keeps_the_last_neuron_and_those_near_the_target_kink() -> None:
     problem = Problem.from_draw(Draw(2, 3), 150, 0.02, Neuron(), Readout.LINEAR)
-    part = thinned(problem, 149, 10.0, 0, 60.0, lambda part: float(np.count_nonzero(part.network.outputs)))
+    part = thinned(problem, 149, 10.0, 0, lambda part: bool(np.count_nonzero(part.network.outputs) <= 60))
     left = np.flatnonzero(part.network.outputs)
     flat = Circle.of(problem)
     near = flat.neurons[np.pi / 2 - np.abs(flat.angles) < 10.0 * flat.tube]
     assert left.size == 60
     assert np.isin(np.append(near, 149), left).all()
     assert np.array_equal(part.network.outputs[left], problem.network.outputs[left])
-    others = thinned(problem, 149, 10.0, 1, 60.0, lambda part: float(np.count_nonzero(part.network.outputs)))
+    others = thinned(problem, 149, 10.0, 1, lambda part: bool(np.count_nonzero(part.network.outputs) <= 60))
     assert not np.array_equal(part.network.outputs, others.network.outputs)
 
 

@@ -39,7 +39,6 @@ Words = NDArray[np.uint64]
 @compiled
 def join_arcs(
     first: Leaves,
-    begin: int,
     second: Leaves,
     starts: Integers,
     low: Floats,
@@ -55,10 +54,10 @@ def join_arcs(
 
     `second` is sorted by squares of its linear part, `side` wide from `low` on, `counts` (2,) of them, bounded by
     `starts`; within a square by the middle of its states on the first axis, which are at most `reach` from it.
-    Leaves of `first` are asked from `begin` on. Returns (joined leaves, the leaf of `first` to go on with).
+    Returns how many were joined, and the leaf of `first` before which there was no room left, or their number.
     """
     found = 0
-    for i in range(begin, first.shape[0]):
+    for i in range(first.shape[0]):
         part0 = centre[0] - (first[i, ALPHA0] + first[i, BETA0])
         part1 = centre[1] - (first[i, ALPHA1] + first[i, BETA1])
         # The states behind the first arc.

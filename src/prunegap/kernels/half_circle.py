@@ -158,16 +158,16 @@ def leads_outward(polygons, counts, depth, begin, outward, tube, slope_limit):
 
 @compiled
 def advance(
-    cosines, sines, strengths, is_b, two_sided, forced, neurons, first, inner, stop, target, end, table, begin, outward,
-    tube, slope_limit, slack, linear, bound, polygons, counts, sums, positions, kept, widths, meta,
+    cosines, sines, strengths, is_b, two_sided, forced, neurons, first, inner, stop, target, end, table, begin,
+    outward, tube, slope_limit, slack, linear, bound, polygons, counts, sums, positions, kept, widths, meta,
     leaves, masks, leaf_widths, node_limit,
 ):  # fmt: skip
     """Walk on from where it paused; return the number of leaves written.
 
     The walk ends (meta[DEPTH] < 0) or pauses where the leaf arrays are full or `node_limit` nodes were visited.
-    Kinks 0..stop-1 lie left of the walk's end; cosines and sines are of angles in the frame of the leaves, `end` of that
-    end there. Kinks of neurons >= bound are
-    never kept, those `forced` always. Kinks from `first` on lie where the tube is two-sided, which begins at `inner`.
+    Kinks 0..stop-1 lie left of the walk's end, whose cosine and sine are `end`; all angles are in the frame of the
+    leaves. Kinks of neurons >= bound are never kept, those `forced` always. Kinks from `first` on lie where the tube
+    is two-sided, which begins at `inner`.
     Each leaf is a row of `leaves`, a row of 64-bit words in `masks` (bit j: kink j is kept) and the width it needs.
     """
     last_forced = -1

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prunegap.kernels.arc_join import join_arcs, passing
-from prunegap.kernels.half_circle import LINEAR_COLUMNS
+from prunegap.kernels.half_circle import ALPHA0, ALPHA1, BETA0, BETA1, LINEAR_COLUMNS, Z_HIGH0, Z_LOW0
 from prunegap.kernels.join import Cells, match
 from prunegap.search.base import Deadline
 from prunegap.search.plane import Circle, Walk
@@ -49,6 +49,8 @@ QUERIES = 1 << 16
 PAIRS = 1 << 18
 FIRST_HALF = 2.0
 """Linear parts of the left half lie this far from their place, in tubes; more where few sets do."""
+
+ROUNDING = 1e-6
 
 SQUARE = 5.0
 """Side of the squares of linear parts in which sets of an arc are sorted, in tubes."""
@@ -116,10 +118,27 @@ class _Reach:
 
 @dataclass(frozen=True, eq=False)
 class _Arc:
-    """The kept sets of an arc as leaves in a common frame; sorted by linear part where `starts` says so."""
+    """The kept sets of an arc, as leaves in a common frame."""
 
     leaves: NDArray[np.float32]
     masks: NDArray[np.uint64]
+    nodes: int
+
+    @property
+    def linear_parts(self) -> NDArray[np.float64]:
+        """The linear part of every set, (k, 2)."""
+        return self.leaves[:, ALPHA0 : ALPHA1 + 1].astype(np.float64) + self.leaves[:, BETA0 : BETA1 + 1]
+
+    def ordered(self, order: NDArray[np.int64]) -> _Arc:
+        """Return the same sets in another order."""
+        return _Arc(self.leaves[order], self.masks[order], self.nodes)
+
+
+@dataclass(frozen=True, eq=False)
+class _Squares:
+    """The sets of an arc sorted for `join_arcs`, by squares of linear parts, `side` wide from `low` on."""
+
+    arc: _Arc
     starts: NDArray[np.int64]
     low: NDArray[np.float64]
     counts: NDArray[np.int64]
@@ -127,18 +146,16 @@ class _Arc:
     reach: float
 
     @classmethod
-    def of(cls, leaves: NDArray[np.float32], masks: NDArray[np.uint64], side: float) -> _Arc:
-        """Return the sets sorted for `join_arcs`."""
-        parts = leaves[:, 4:6] + leaves[:, 6:8]
-        low = parts.min(axis=0).astype(np.float64)
+    def of(cls, arc: _Arc, side: float) -> _Squares:
+        leaves, parts = arc.leaves, arc.linear_parts
+        low = parts.min(axis=0)
         squares = np.floor((parts - low) / side).astype(np.int64)
         counts = squares.max(axis=0) + 1
         squares = squares[:, 0] * counts[1] + squares[:, 1]
-        middles = (leaves[:, 0] + leaves[:, 1]) / 2 + leaves[:, 4]
-        order = np.lexsort((middles, squares))
+        middles = (leaves[:, Z_LOW0] + leaves[:, Z_HIGH0]) / 2 + leaves[:, ALPHA0]
         starts = np.concatenate(([0], np.cumsum(np.bincount(squares, minlength=int(counts.prod())))))
-        reach = float((leaves[:, 1] - leaves[:, 0]).max()) / 2 * (1.0 + 1e-6) + 1e-6
-        return cls(leaves[order], masks[order], starts, low, counts, side, reach)
+        reach = float((leaves[:, Z_HIGH0] - leaves[:, Z_LOW0]).max()) / 2 + ROUNDING
+        return cls(arc.ordered(np.lexsort((middles, squares))), starts, low, counts, side, reach)
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,12 +171,12 @@ class _Joined:
         return len(self.leaves)
 
 
-def _pairs(first: _Arc, second: _Arc, centre: NDArray[np.float64], half: float) -> _Joined:
-    """Return the sets of two neighbours with a linear part within `half` of `centre`, as many as there is room for."""
+def _pairs(first: _Arc, second: _Squares, centre: NDArray[np.float64], half: float) -> _Joined:
+    """Return sets of two neighbours with a linear part within `half` of `centre`, as many as there is room for."""
     leaves = np.empty((MOST_JOINED, LINEAR_COLUMNS), dtype=np.float32)
     pairs = np.empty((MOST_JOINED, 2), dtype=np.int32)
     found, reached = join_arcs(
-        first.leaves, 0, second.leaves, second.starts, second.low, second.counts, second.side, second.reach,
+        first.leaves, second.arc.leaves, second.starts, second.low, second.counts, second.side, second.reach,
         centre, half, leaves, pairs,
     )  # fmt: skip
     return _Joined(leaves[:found], pairs[:found], reached < len(first.leaves))
@@ -168,29 +185,35 @@ def _pairs(first: _Arc, second: _Arc, centre: NDArray[np.float64], half: float) 
 class Arcs:
     """The kept sets of four arcs, and the tickets that they make together."""
 
-    def __init__(self, flat: Circle, quarters: Quarters, deadline: Deadline) -> None:
+    def __init__(self, flat: Circle, quarters: Quarters, deadline: Deadline, attempt: int = 0) -> None:
         self.flat, self.quarters, self.deadline = flat, quarters, deadline
         self.circle = quarters.ring.opened(quarters.opened)
         self.nodes = 0
-        self._random = np.random.default_rng(deadline.budget.seed)
+        self._random = np.random.default_rng([deadline.budget.seed, attempt])
 
     def tickets(self) -> Iterator[NDArray[np.int64]]:
         """Yield sets of neurons whose error is within the tube, as far as floats can tell; stops at the deadline."""
+        tube = self.circle.tube
         with ThreadPoolExecutor(min(2, self.deadline.budget.workers)) as pool:
-            arcs = [arc for arc in pool.map(self._listed, range(ARCS)) if arc is not None]
-            if len(arcs) < ARCS:
+            arcs = list(pool.map(self._listed, range(ARCS)))
+            self.nodes += sum(arc.nodes for arc in arcs)
+            if not all(len(arc.leaves) for arc in arcs):
                 return
-            half = FIRST_HALF * self.circle.tube
+            # A half that finds no room for all its sets begins with any of them.
+            left, right = (arc.ordered(self._random.permutation(len(arc.leaves))) for arc in arcs[::2])
+            second, fourth = (_Squares.of(arc, SQUARE * tube) for arc in arcs[1::2])
+            masks = left.masks, second.arc.masks, right.masks, fourth.arc.masks
+            half = FIRST_HALF * tube
             for place in self._places(arcs):
                 if self.deadline.expired:
                     return
-                left = pool.submit(_pairs, arcs[0], arcs[1], place, half)
-                right = pool.submit(_pairs, arcs[2], arcs[3], -place, half + 2.0 * self.circle.tube)
-                yield from self._met(arcs, left.result(), right.result(), pool)
-                half *= 0.7 if left.result().cut else 1.0 if 4 * left.result().size > MOST_JOINED else 1.4
+                ours = pool.submit(_pairs, left, second, place, half)
+                theirs = pool.submit(_pairs, right, fourth, -place, half + 2.0 * tube)
+                yield from self._met(masks, ours.result(), theirs.result(), pool)
+                half *= 0.7 if ours.result().cut else 1.0 if 4 * ours.result().size > MOST_JOINED else 1.4
 
-    def _listed(self, which: int) -> _Arc | None:
-        """Return all kept sets of an arc, or None if there are none or the time is up."""
+    def _listed(self, which: int) -> _Arc:
+        """Return all kept sets of an arc; none if they are too many or the time is up."""
         circle, cuts = self.circle, self.quarters.cuts
         begin, end = cuts[which], cuts[which + 1]
         edges = np.append(circle.angles, circle.angles[0] + np.pi)
@@ -200,16 +223,14 @@ class Arcs:
         most = CHUNK_NODES + MOST_NODES * self.quarters.nodes
         while not walk.finished and walk.nodes < most and not self.deadline.expired:
             batches.append(walk.advance(1 << 62, CHUNK_NODES, CHUNK_NODES))
-        self.nodes += walk.nodes
-        size = sum(batch.size for batch in batches)
-        if not walk.finished or not size:
-            return None
-        leaves = np.concatenate([batch.leaves for batch in batches])
-        return _Arc.of(leaves, np.concatenate([batch.masks for batch in batches]), SQUARE * circle.tube)
+        if not walk.finished:
+            batches = [walk.advance(1 << 62, 0, 0)]
+        leaves, masks = [batch.leaves for batch in batches], [batch.masks for batch in batches]
+        return _Arc(np.concatenate(leaves), np.concatenate(masks), walk.nodes)
 
     def _places(self, arcs: list[_Arc]) -> Iterator[NDArray[np.float64]]:
         """Yield linear parts of the left half that many sets of both halves have, as if all were normal."""
-        parts = [arc.leaves[:, 4:6].astype(np.float64) + arc.leaves[:, 6:8] for arc in arcs]
+        parts = [arc.linear_parts for arc in arcs]
         means = [part.mean(axis=0) for part in parts]
         spreads = [np.cov(part.T, bias=True) + self.circle.tube**2 * np.eye(2) for part in parts]
         left, right = np.linalg.inv(spreads[0] + spreads[1]), np.linalg.inv(spreads[2] + spreads[3])
@@ -218,7 +239,9 @@ class Arcs:
         yield centre
         yield from self._random.multivariate_normal(centre, both, PLACES - 1)
 
-    def _met(self, arcs: list[_Arc], left: _Joined, right: _Joined, pool: Executor) -> Iterator[NDArray[np.int64]]:
+    def _met(
+        self, masks: tuple[NDArray[np.uint64], ...], left: _Joined, right: _Joined, pool: Executor
+    ) -> Iterator[NDArray[np.int64]]:
         """Yield what passes the screen of the pairs of joined sets that may belong together."""
         self.nodes += left.size + right.size
         if not left.size or not right.size:
@@ -226,7 +249,7 @@ class Arcs:
         cells = Cells(right.leaves, float(np.median(right.leaves[:, 1] - right.leaves[:, 0])))
         right = _Joined(right.leaves[cells.order], right.pairs[cells.order], right.cut)
         nothing = np.zeros(max(left.size, right.size), dtype=np.int64)
-        masks, cuts = tuple(arc.masks for arc in arcs), np.array(self.quarters.cuts)
+        cuts = np.array(self.quarters.cuts)
 
         def met(begin: int) -> list[NDArray[np.int64]]:
             leaves, pairs, found = left.leaves[begin : begin + QUERIES], left.pairs[begin : begin + QUERIES], []

@@ -169,7 +169,7 @@ class _Ladder:
         if flat.angles.size < ARCS:
             return 0
         quarters = Quarters.of(Ring.of(flat, self._kept(part.width)), self.deadline.budget.seed)
-        arcs = Arcs(flat, quarters, self.deadline)
+        arcs = Arcs(flat, quarters, self.deadline, self._attempts)
         for neurons in arcs.tickets():
             mask = Mask.of_neurons(neurons, part.width, 2)
             if certify(part, mask).proves(part.epsilon):
