@@ -16,7 +16,7 @@ from prunegap.model.mask import Mask
 from prunegap.model.network import Network, Readout
 from prunegap.model.outcome import Status
 from prunegap.model.problem import Problem
-from prunegap.search import arcs
+from prunegap.search import arcs, sweep
 from prunegap.search.arcs import ARCS, Arcs, Quarters
 from prunegap.search.base import Budget, Deadline
 from prunegap.search.plane import Circle
@@ -133,3 +133,12 @@ def test_running_out_of_time_keeps_what_was_proven() -> None:
     outcome = PlaneSweep().search(problem, Budget(seconds=4.0))
     assert outcome.status is Status.UNDECIDED
     assert 0 < outcome.impossible_width < 4096
+
+
+def test_an_attempt_that_has_no_time_left_ends_the_search_also_where_a_wider_ticket_is_known() -> None:
+    problem = Problem.from_draw(Draw(2, 1), 400, 0.005, Neuron(), Readout.LINEAR)
+    ladder = sweep._Ladder(problem, Deadline(Budget(seconds=1e-9)))
+    ladder.proven, ladder.best = 220, Mask.of_neurons(np.arange(300), 400, 2)
+    with pytest.raises(sweep._OutOfTimeError):
+        ladder._guess()
+    assert ladder._top == 299

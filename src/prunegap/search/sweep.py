@@ -164,7 +164,7 @@ class _Ladder:
         self._spent += max(nodes, LEAST_NODES)
 
     def _meet(self, part: Problem) -> int:
-        """Take the first ticket that four arcs of a part make; return how many nodes that took."""
+        """Take the first ticket that four arcs of a part make; return their nodes. Raises _OutOfTimeError."""
         flat = Circle.of(part)
         if flat.angles.size < ARCS:
             return 0
@@ -176,7 +176,7 @@ class _Ladder:
                 self.best = mask
                 break
         self.nodes += arcs.nodes
-        if self.best is None and self.deadline.expired:
+        if self.deadline.expired and self.proven < self._top:
             raise _OutOfTimeError
         return arcs.nodes
 
