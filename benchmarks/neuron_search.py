@@ -77,6 +77,10 @@ class HighsSolver:
         return Verdict.SOLUTION, np.flatnonzero(np.array(self.model.getSolution().col_value) > 0.5)
 
 
+GUROBI_ROWS = 2000
+"""Rows and variables that the licence which comes with the package takes."""
+
+
 class GurobiSolver:
     """The peer Gurobi behind the same interface; its free licence takes 2,000 variables and rows."""
 
@@ -104,7 +108,12 @@ class GurobiSolver:
 
     def solve(self, deadline: Deadline) -> tuple[Verdict, Any]:
         self.model.Params.TimeLimit = max(0.01, min(1e6, deadline.remaining))
-        self.model.optimize()
+        try:
+            self.model.optimize()
+        except self.api.GurobiError:
+            if self.model.NumConstrs <= GUROBI_ROWS:
+                raise
+            return Verdict.STOPPED, np.zeros(0, dtype=np.int64)  # the licence refuses so many rows
         if self.model.Status in (self.api.GRB.INFEASIBLE, self.api.GRB.INF_OR_UNBD):
             return Verdict.INFEASIBLE, np.zeros(0, dtype=np.int64)
         if self.model.SolCount == 0:
@@ -149,7 +158,8 @@ def measured(name: str, epsilon: float, options: argparse.Namespace) -> list[tup
     command += ["--dimension", str(options.dimension), "--readout", options.readout, "--limit", str(options.limit)]
     command += ["--threads", str(options.threads)]
     lines = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
-    return [tuple(json.loads(line)) for line in lines]
+    # Gurobi announces its licence on standard output.
+    return [tuple(json.loads(line)) for line in lines if line.startswith("[")]
 
 
 def main() -> None:
