@@ -81,6 +81,7 @@ class _Ladder:
         self.reason = "no neuron is kept"
         self._uncertain = False
         self._attempts, self._dead, self._spent = 0, 0, 0.0
+        self._costs: dict[tuple[int, int | None], float] = {}
 
     @property
     def _top(self) -> int:
@@ -109,7 +110,11 @@ class _Ladder:
         return Cut.of(_opened(Circle.of(problem), self._kept(problem.width), seed), seed).nodes
 
     def _cost(self, width: int) -> float:
-        return self._nodes(self.problem.prefix(width))
+        """Return the nodes expected for a width; remembered, since wide ones take seconds and are asked again."""
+        asked = width, self._kept(width)
+        if asked not in self._costs:
+            self._costs[asked] = self._nodes(self.problem.prefix(width))
+        return self._costs[asked]
 
     def _by_steps(self, allowed: float) -> int:
         """Return a width within the nodes allowed; at least a step wider than what is proven, whatever it costs."""
@@ -220,7 +225,7 @@ class Cut:
         edges = np.concatenate(([-np.pi / 2], circle.angles, [np.pi / 2]))
         middles = (edges[:-1] + edges[1:]) / 2
         leaf_bytes = 64 + 8 * (1 + np.minimum(np.arange(count + 1), count - np.arange(count + 1)) // 64)
-        fits = np.minimum(left, right) * leaf_bytes <= STORED_BYTES
+        fits = np.minimum(left, right) <= STORED_BYTES / leaf_bytes
         inside = np.cos(middles) > circle.tube
         # The other half is not walked where nothing can be stored.
         total = np.where(left == 0.0, left_nodes, right_nodes + np.where(right == 0.0, 0.0, left_nodes))
