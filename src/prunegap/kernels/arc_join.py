@@ -35,6 +35,9 @@ Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Words = NDArray[np.uint64]
 
+MOST_SEEN = 1 << 28
+"""Pairs after which a join is cut short: about a second."""
+
 
 @compiled
 def join_arcs(
@@ -54,10 +57,13 @@ def join_arcs(
 
     `second` is sorted by squares of its linear part, `side` wide from `low` on, `counts` (2,) of them, bounded by
     `starts`; within a square by the middle of its states on the first axis, which are at most `reach` from it.
-    Returns how many were joined, and the leaf of `first` before which there was no room left, or their number.
+    Returns how many were joined, and the leaf of `first` before which there was no room left, or at which MOST_SEEN
+    pairs had been looked at, or their number.
     """
-    found = 0
+    found, seen = 0, 0
     for i in range(first.shape[0]):
+        if seen > MOST_SEEN:
+            return found, i
         part0 = centre[0] - (first[i, ALPHA0] + first[i, BETA0])
         part1 = centre[1] - (first[i, ALPHA1] + first[i, BETA1])
         # The states behind the first arc.
@@ -77,6 +83,7 @@ def join_arcs(
                         k = middle + 1
                     else:
                         above = middle
+                seen -= k
                 while k < end:
                     alpha0, alpha1 = second[k, ALPHA0], second[k, ALPHA1]
                     z_low0, z_high0 = second[k, Z_LOW0] + alpha0, second[k, Z_HIGH0] + alpha0
@@ -92,6 +99,7 @@ def join_arcs(
                         pairs[found, 0], pairs[found, 1] = i, k
                         found += 1
                     k += 1
+                seen += k
     return found, first.shape[0]
 
 
