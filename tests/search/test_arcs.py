@@ -9,6 +9,7 @@ import pytest
 
 from oracles import least_error
 from prunegap.certify import certify
+from prunegap.kernels import arc_join
 from prunegap.kernels.arc_join import join_arcs
 from prunegap.model.draw import Draw
 from prunegap.model.granularity import Neuron
@@ -61,7 +62,9 @@ def test_finds_a_ticket_where_there_is_one_wherever_the_ring_is_cut(
     assert asked >= 8
 
 
-def test_joins_exactly_the_neighbours_that_share_a_state_at_the_linear_part_asked_for() -> None:
+def test_joins_exactly_the_neighbours_that_share_a_state_at_the_linear_part_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     random = np.random.default_rng(0)
     first, second = np.zeros((2, 300, 12), dtype=np.float32)
     for leaves in (first, second):
@@ -102,6 +105,11 @@ def test_joins_exactly_the_neighbours_that_share_a_state_at_the_linear_part_aske
     assert few <= found // 2
     assert at == ours[few]
 
+    monkeypatch.setattr(arc_join, "MOST_SEEN", 500)
+    few, at = join_arcs.py_func(first, *asked, centre, half, joined, pairs)  # type: ignore[attr-defined]
+    assert 0 < at < 300
+    assert few == (ours < at).sum()
+
 
 def test_four_arcs_go_round_and_take_about_what_is_allowed() -> None:
     problem = Problem.from_draw(Draw(2, 3), 152, 0.02, Neuron(), Readout.LINEAR)
@@ -129,6 +137,7 @@ def test_a_ring_too_wide_to_sweep_has_the_width_at_which_the_target_kink_is_mend
 
 
 def test_running_out_of_time_keeps_what_was_proven() -> None:
+    PlaneSweep().search(Problem.from_draw(Draw(2, 1), 40, 0.02, Neuron(), Readout.LINEAR))  # compiles
     problem = Problem.from_draw(Draw(2, 1), 4096, 0.005, Neuron(), Readout.LINEAR)
     outcome = PlaneSweep().search(problem, Budget(seconds=4.0))
     assert outcome.status is Status.UNDECIDED

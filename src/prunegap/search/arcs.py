@@ -194,7 +194,7 @@ class Arcs:
     def tickets(self) -> Iterator[NDArray[np.int64]]:
         """Yield sets of neurons whose error is within the tube, as far as floats can tell; stops at the deadline."""
         tube = self.circle.tube
-        with ThreadPoolExecutor(min(2, self.deadline.budget.workers)) as pool:
+        with ThreadPoolExecutor(self.deadline.budget.workers) as pool:
             arcs = list(pool.map(self._listed, range(ARCS)))
             self.nodes += sum(arc.nodes for arc in arcs)
             if not all(len(arc.leaves) for arc in arcs):
@@ -224,7 +224,7 @@ class Arcs:
         while not walk.finished and walk.nodes < most and not self.deadline.expired:
             batches.append(walk.advance(1 << 62, CHUNK_NODES, CHUNK_NODES))
         if not walk.finished:
-            batches = [walk.advance(1 << 62, 0, 0)]
+            batches = [walk.advance(1 << 62, 0, 0)]  # no leaves, of the right shape
         leaves, masks = [batch.leaves for batch in batches], [batch.masks for batch in batches]
         return _Arc(np.concatenate(leaves), np.concatenate(masks), walk.nodes)
 

@@ -184,7 +184,6 @@ class Circle:
 
     def rest(self, k: int) -> Circle:
         """Return the part of an opened circle that begins with kink k: any state within the tube may start there."""
-        right, left = self.continuations or (self.viable, self.viable)
         return Circle(
             self.angles[k:],
             self.strengths[k:],
@@ -194,7 +193,7 @@ class Circle:
             self.linear,
             self.forced[k:],
             self.opened,
-            (right[k:], left[k:]),
+            None if self.continuations is None else (self.continuations[0][k:], self.continuations[1][k:]),
             float(self.angles[k]),
         )
 
