@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from prunegap.kernels.branch import NODES, climb, laid_out
+from prunegap.kernels.branch import NODES, climb, laid_out, states_of
 from prunegap.model.granularity import Neuron
 from prunegap.search.base import Budget
 from prunegap.search.climb import NeuronClimb, _Walk
@@ -40,8 +40,8 @@ def node_seconds(epsilon: float, seed: int, window: int, proven: int, nodes: int
     problem = Cell(2, epsilon, Neuron(), seed).problem(WIDTH)
     walk = _Walk(problem, window, proven, np.ones(0, dtype=np.float32))
     count, rows = walk._steps.shape
-    states = np.zeros((count + 4, count), dtype=np.int8)
-    left = np.zeros((4, count + 2, rows), dtype=np.int32)
+    states = states_of(count + 2, count)
+    left = np.zeros((3, count + 2, rows), dtype=np.int32)
     path = np.zeros(count + 2, dtype=np.int64), np.zeros(count + 2, dtype=np.int8)
     weights, acts = np.ones(rows, dtype=np.float32), np.zeros(rows, dtype=np.int64)
     arguments = *laid_out(walk._steps), *walk._room, weights, np.ones(1), acts, states, *left, *path, walk._meta

@@ -9,11 +9,13 @@ import pytest
 from prunegap.kernels.row_vectors import (
     ABREAST,
     LANES,
+    WIDE,
     add_scaled,
     decide,
-    decided_ahead,
     find_tight,
     hear,
+    lowest_bit,
+    mark_greater,
     repeat,
 )
 
@@ -29,13 +31,22 @@ def found_tight(ups, downs, level, reach, tight, count):
 
 
 @numba.njit
-def counted_ahead(columns, first, states, begin):
-    return decided_ahead(columns, first, states, begin)
+def marked(sizes, place, states, begin, least, marks, count):
+    return mark_greater(sizes, place, states, begin, least, marks, count)
 
 
 @numba.njit
-def heard_rows(ups, downs, level, reach, slack, stride, weights, heard, voices, count):
-    return hear(ups, downs, level, reach, slack, stride, weights, heard, voices, count)
+def places_of_bits(word):
+    places = []
+    while word != 0:
+        places.append(lowest_bit(word))
+        word &= word - 1
+    return places
+
+
+@numba.njit
+def heard_rows(ups, downs, level, reach, slack, stride, weights, shifts, heard, voices, count):
+    return hear(ups, downs, level, reach, slack, stride, weights, shifts, heard, voices, count)
 
 
 @numba.njit
@@ -89,24 +100,36 @@ def test_rows_with_little_left_are_heard(count: int, seed: int) -> None:
     width = 4 * LANES + 3
     ups, downs, reach = (integers(random, 2, width, low=0) * 1000 for _ in range(3))
     weights = random.random(width, dtype=np.float32)
+    shifts = random.integers(0, 14, width).astype(np.int32)
     heard, voices = np.zeros(count + LANES, dtype=np.int32), np.zeros(count + LANES, dtype=np.float32)
     left = np.minimum(ups, downs)[1, :count]
     wanted = np.flatnonzero(left <= 3 * reach[1, :count])
-    assert heard_rows(ups, downs, width, reach, 3, 80, weights, heard, voices, count) == wanted.size
+    assert heard_rows(ups, downs, width, reach, 3, 80, weights, shifts, heard, voices, count) == wanted.size
     np.testing.assert_array_equal(heard[: wanted.size], 80 * wanted)
-    expected = weights[:count][wanted] / (left[wanted].astype(np.float32) + np.float32(1.0))
+    units = (1 << shifts[:count][wanted]).astype(np.float32)
+    expected = weights[:count][wanted] / (left[wanted].astype(np.float32) + np.float32(1.0)) * units
     np.testing.assert_array_equal(voices[: wanted.size], expected)
 
 
-@pytest.mark.parametrize("ahead", [0, 1, 7, LANES - 1, LANES])
-def test_decided_columns_are_passed_over(ahead: int) -> None:
-    random = np.random.default_rng(ahead)
-    columns = random.permutation(3 * LANES).astype(np.uint16)
-    states = np.full((3, 3 * LANES), -1, dtype=np.int8)
-    states[1, columns[5 : 5 + ahead]] = random.integers(0, 2, ahead)
-    # What other levels decide says nothing.
-    states[[0, 2]] = 0
-    assert counted_ahead(columns, 5, states, 3 * LANES) == ahead
+@pytest.mark.parametrize("least", [0, 7, (1 << 16) - 1])
+@pytest.mark.parametrize("count", [0, WIDE, 3 * WIDE])
+def test_free_columns_of_greater_size_are_marked(count: int, least: int) -> None:
+    random = np.random.default_rng(least + count)
+    width = 4 * WIDE + 5
+    sizes = random.choice([0, 1, 7, 8, 40_000, (1 << 16) - 1], (3, width)).astype(np.uint16)
+    states = random.integers(-1, 2, (4, width)).astype(np.int8)
+    marks = np.full(5, 77, dtype=np.uint32)
+    other = marked(sizes, width, states, 2 * width, least, marks, count)
+    free = states[2, :count] == -1
+    greater = free & (sizes[1, :count] > least)
+    bits = (marks[: count // WIDE, None] >> np.arange(WIDE, dtype=np.uint32)) & 1
+    np.testing.assert_array_equal(bits.ravel(), greater)
+    assert (marks[count // WIDE :] == 77).all()
+    assert other == sizes[1, :count][free & ~greater].max(initial=0)
+
+
+def test_bits_are_found_from_the_lowest() -> None:
+    assert places_of_bits((1 << 31) | (1 << 5) | 1) == [0, 5, 31]
 
 
 def test_a_level_is_repeated() -> None:
@@ -119,8 +142,8 @@ def test_a_level_is_repeated() -> None:
 
 def test_rows_are_added_up() -> None:
     random = np.random.default_rng(0)
-    halves = random.integers(0x3C00, 0x3F80, (9, 3 * LANES)).astype(np.uint16)
-    sizes = (halves.astype(np.uint32) << 16).view(np.float32)
+    halves = random.integers(0, 1 << 16, (9, 3 * LANES)).astype(np.uint16)
+    sizes = halves.astype(np.float32)
     rows, weights = (
         (random.integers(0, 9, 2 * ABREAST) * 3 * LANES).astype(np.int32),
         random.random(2 * ABREAST, dtype=np.float32),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 
@@ -60,17 +58,19 @@ def test_rows_hold_at_the_error_of_the_choice(readout: Readout) -> None:
     assert broken >= 0.9 * asked
 
 
-def test_entries_are_listed_from_the_greatest() -> None:
+def test_magnitudes_are_rounded_up_in_units_of_their_row() -> None:
     _, circle = circle_of(0, Readout.RELU)
     values, low, high, _ = conditions(circle.angles, circle.strengths, circle.is_b, 0.1, False, POINTS, REACHES)
     steps, *_ = rounded(values, low, high)
-    _, sizes, starts, columns, entries, greatest = laid_out(steps)
-    dense = np.zeros((len(starts) - 1, WIDTH), dtype=np.int64)
-    for r, (begin, end) in enumerate(pairwise(starts)):
-        dense[r, columns[begin:end]] = entries[begin:end]
-        assert (np.diff(np.abs(entries[begin:end])) <= 0).all()
-    assert np.array_equal(dense.T, steps)
-    halves = (sizes.astype(np.uint32) << 16).view(np.float32)
-    np.testing.assert_allclose(halves[:, :WIDTH], np.abs(dense), rtol=2.0**-8)
-    assert not halves[:, WIDTH:].any()
-    assert np.array_equal(greatest, np.abs(dense).max(axis=1))
+    # Magnitudes of at most 16 bits, of exactly a power of two, and none.
+    steps[:, :4] = np.array([1, (1 << 16) - 1, 1 << 16, 0], dtype=np.int32)
+    steps[:, 4] = np.resize([1 << 28, -(1 << 28) + 1, 3], WIDTH)
+    same, sizes, shifts, greatest = laid_out(steps)
+    magnitudes = np.abs(steps.T.astype(np.int64))
+    assert same is steps
+    assert np.array_equal(sizes[:, :WIDTH], -(-magnitudes >> shifts[:, None]))
+    assert not sizes[:, WIDTH:].any()
+    assert np.array_equal(greatest, magnitudes.max(axis=1))
+    assert (shifts[:4] == [0, 0, 1, 0]).all()
+    # No coarser than needed: one bit less would not fit.
+    assert (-(-greatest[shifts > 0].astype(np.int64) >> (shifts[shifts > 0] - 1)) >= 1 << 16).all()

@@ -17,11 +17,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prunegap.kernels.jit import compiled, inlined
-from prunegap.kernels.row_vectors import ABREAST, LANES, add_scaled, decide, decided_ahead, find_tight, hear, repeat
+from prunegap.kernels.row_vectors import (
+    ABREAST,
+    LANES,
+    WIDE,
+    add_scaled,
+    decide,
+    find_tight,
+    hear,
+    lowest_bit,
+    mark_greater,
+    repeat,
+)
 
 Integers = NDArray[np.int32]
 Places = NDArray[np.int64]
-Laid = tuple[Integers, NDArray[np.uint16], Places, NDArray[np.uint16], Integers, Integers]
+Laid = tuple[Integers, NDArray[np.uint16], Integers, Integers]
 
 LAST, DEPTH, NODES, UNTIL = range(4)
 PAUSED, SOLUTION, IMPOSSIBLE = range(3)
@@ -29,8 +40,8 @@ FREE = -1
 CAP = 1 << 30
 """What is held to be left to a bound that no choice can reach: more than all integers of a row together."""
 
-MOST_COLUMNS = 1 << 16
-"""Columns are numbered in 16 bits. Rows over more of them would not fit any memory."""
+SIZE_BITS = 16
+"""Bits of a magnitude that are kept to compare it by, in units of its row."""
 
 RECENT = 0.95
 """What a failure still weighs after the next one."""
@@ -43,8 +54,6 @@ SLACK = 3
 
 def whole_vectors(steps: Integers, above: Places, below: Places) -> tuple[Integers, Places, Places]:
     """Return rows -below <= steps^T m <= above with rows of zeros behind them, up to a multiple of LANES."""
-    if steps.shape[0] > MOST_COLUMNS:
-        raise OverflowError(f"{steps.shape[0]} columns: at most {MOST_COLUMNS} are numbered")
     count = above.size
     behind = -count % LANES
     whole = np.zeros((steps.shape[0], count + behind), dtype=np.int32)
@@ -53,54 +62,37 @@ def whole_vectors(steps: Integers, above: Places, below: Places) -> tuple[Intege
     return whole, np.concatenate([above, without]), np.concatenate([below, without])
 
 
-@inlined
-def upper_half(size):
-    """Return the upper 16 bits of `size` in single precision, rounded: 8 bits of precision."""
-    return (np.float32(size).view(np.uint32) + np.uint32(0x8000)) >> np.uint32(16)
-
-
 @compiled
 def laid_out(steps: Integers) -> Laid:
-    """Return rows of integers (n, rows) as `follow` takes them: (steps, sizes, starts, columns, entries, greatest).
+    """Return rows of integers (n, rows) as `follow` takes them: (steps, sizes, shifts, greatest).
 
-    The number of rows is a multiple of LANES (`whole_vectors`). sizes (rows, n, zeros up to a multiple of LANES) are
-    the magnitudes as `upper_half`, since they only choose the order and memory is what is short;
-    entries[starts[r] : starts[r + 1]] row r's non-zero integers, greatest magnitude first, and columns where they
-    stand, with LANES more at the end; greatest (rows,) the greatest of each.
+    The number of rows is a multiple of LANES (`whole_vectors`). sizes (rows, n, zeros up to a multiple of WIDE) are
+    the magnitudes in units of 2^shifts of their row, rounded up, in 16 bits: memory is what is short. Those of a row
+    without any of 2^16 or more stand as they are. greatest (rows,) is the greatest of each row.
     """
     n, rows = steps.shape
-    turned = steps.T.copy()
-    starts = np.zeros(rows + 1, np.int64)
+    sizes = np.zeros((rows, -(-n // WIDE) * WIDE), np.uint16)
+    shifts, greatest = np.zeros(rows, np.int32), np.zeros(rows, np.int32)
+    for j in range(n):
+        for r in range(rows):
+            greatest[r] = max(greatest[r], abs(steps[j, r]))
     for r in range(rows):
-        filled = 0
+        while rounded_up(greatest[r], shifts[r]) >= 1 << SIZE_BITS:
+            shifts[r] += 1
         for j in range(n):
-            filled += turned[r, j] != 0
-        starts[r + 1] = starts[r] + filled
-    sizes, greatest = np.zeros((rows, -(-n // LANES) * LANES), np.uint16), np.zeros(rows, np.int32)
-    # A vector of columns is read at any place.
-    columns, entries = np.zeros(starts[-1] + LANES, np.uint16), np.empty(starts[-1], np.int32)
-    keys = np.empty(n, np.int64)
-    for r in range(rows):
-        filled = 0
-        for j in range(n):
-            size = abs(np.int64(turned[r, j]))
-            if size == 0:
-                continue
-            sizes[r, j] = upper_half(size)
-            # By magnitude, then by column.
-            key = (size << 32) - j
-            place = filled
-            while place > 0 and keys[place - 1] < key:
-                keys[place] = keys[place - 1]
-                place -= 1
-            keys[place] = key
-            filled += 1
-        for i in range(filled):
-            j = -keys[i] & 0xFFFFFFFF
-            columns[starts[r] + i], entries[starts[r] + i] = j, turned[r, j]
-        if filled > 0:
-            greatest[r] = abs(entries[starts[r]])
-    return steps, sizes, starts, columns, entries, greatest
+            sizes[r, j] = rounded_up(abs(steps[j, r]), shifts[r])
+    return steps, sizes, shifts, greatest
+
+
+@inlined
+def rounded_up(size, shift):
+    """Return a magnitude in units of 2^shift, rounded up."""
+    return (np.int64(size) + (np.int64(1) << shift) - 1) >> shift
+
+
+def states_of(levels: int, count: int) -> NDArray[np.int8]:
+    """Return room for the states of `count` columns at so many levels, and for what is read behind the last."""
+    return np.zeros((levels + -(-WIDE // max(1, count)), count), dtype=np.int8)
 
 
 def room_left(steps: Integers, above: Places, below: Places, free: int) -> tuple[Places, Places]:
@@ -110,16 +102,6 @@ def room_left(steps: Integers, above: Places, below: Places, free: int) -> tuple
         above - np.minimum(undecided, 0).sum(axis=0, dtype=np.int64),
         below + np.maximum(undecided, 0).sum(axis=0, dtype=np.int64),
     )
-
-
-@inlined
-def first_free(columns, first, end, states, begin):
-    """Return the first place of columns[first : end] whose column is free, or end; states as `decided_ahead`."""
-    decided = LANES
-    while first < end and decided == LANES:
-        decided = decided_ahead(columns, first, states, begin)
-        first += decided
-    return min(first, end)
 
 
 @inlined
@@ -147,40 +129,47 @@ def fade(weights, gain):
 
 
 @inlined
-def settle(starts, columns, entries, states, ups, downs, heads, reach, at, trail, fixed, acts, tight, count, first):
+def settle(
+    steps, sizes, shifts, states, ups, downs, reach, at, trail, fixed, acts, tight, marks, count, first
+):  # fmt: skip
     """Fix the columns without a choice in `count` rows, row first + tight[i] each; return how many are fixed now."""
+    width = sizes.shape[1]
     begin = at * states.shape[1]
     for i in range(count):
         r = first + tight[i]
-        up, down = ups[at, r], downs[at, r]
+        up, down, shift = ups[at, r], downs[at, r], shifts[r]
         least = min(up, down)
-        end = starts[r + 1]
-        head = first_free(columns, starts[r] + heads[at, r], end, states, begin)
-        while head < end and abs(entries[head]) > least:
-            k = entries[head]
-            acts[r] += 1
-            # Too large to go up: the column stays where the sum is least; else where it is greatest.
-            column = columns[head]
-            states[at, column] = 1 if (k > 0) == (abs(k) <= up) else 0
-            trail[fixed] = column
-            fixed += 1
-            head = first_free(columns, head + 1, end, states, begin)
-        heads[at, r] = head - starts[r]
-        reach[at, r] = abs(entries[head]) if head < end else 0
+        # Sizes are rounded up: all magnitudes above `least` are marked, and few others.
+        short = min(least >> shift, (1 << SIZE_BITS) - 1)
+        most = mark_greater(sizes, r * width, states, begin, short, marks, width)
+        for part in range(width // WIDE):
+            word = np.int64(marks[part])
+            while word != 0:
+                column = part * WIDE + lowest_bit(word)
+                word &= word - 1
+                k = steps[column, r]
+                if abs(k) > least:
+                    acts[r] += 1
+                    # Too large to go up: the column stays where the sum is least; else where it is greatest.
+                    states[at, column] = 1 if (k > 0) == (abs(k) <= up) else 0
+                    trail[fixed] = column
+                    fixed += 1
+                else:
+                    most = max(most, np.int64(sizes[r, column]))
+        reach[at, r] = most << shift
     return fixed
 
 
 @compiled
 def propagate(
-    steps, starts, columns, entries, states, ups, downs, heads, reach, at, trail, weights, gain, acts, tight, busy
+    steps, sizes, shifts, states, ups, downs, reach, at, trail, weights, gain, acts, tight, marks, busy
 ):  # fmt: skip
     """Apply the column trail[0], and all that follows, to the level `at`; return whether every row can hold.
 
     steps (n, rows) holds the integers; states (levels, n) is 1, 0 or FREE; ups and downs (levels, rows) are what is
-    left to the bounds; heads (levels, rows) how many of a row's first entries are known to be decided, and reach
-    (levels, rows) the magnitude of the next; acts (rows,) counts what a row forced or broke; `tight` is room
-    for rows. The first `busy` rows are asked until they have no more to say; only then are the others, which
-    still stand at the level before.
+    left to the bounds; reach (levels, rows) is at least the magnitude of a row's greatest free entry; acts (rows,)
+    counts what a row forced or broke; `tight` is room for rows and `marks` for a bit a column. The first `busy` rows
+    are asked until they have no more to say; only then are the others, which still stand at the level before.
     """
     rows = ups.shape[1]
     level = at * rows
@@ -195,14 +184,14 @@ def propagate(
                     return False
             count = find_tight(ups, downs, level, reach, tight, busy)
             fixed = settle(
-                starts, columns, entries, states, ups, downs, heads, reach, at, trail, fixed, acts, tight, count, 0
+                steps, sizes, shifts, states, ups, downs, reach, at, trail, fixed, acts, tight, marks, count, 0
             )
             if fixed == heard:
                 break
         if busy == rows:
             return True
         if answered == 0 and at > 0:
-            for left in (ups, downs, heads, reach):
+            for left in (ups, downs, reach):
                 repeat(left, level - rows + busy, level + busy, rows - busy)
         while answered < fixed:
             column = trail[answered]
@@ -213,18 +202,18 @@ def propagate(
                 return False
         count = find_tight(ups, downs, level + busy, reach, tight, rows - busy)
         fixed = settle(
-            starts, columns, entries, states, ups, downs, heads, reach, at, trail, fixed, acts, tight, count, busy
+            steps, sizes, shifts, states, ups, downs, reach, at, trail, fixed, acts, tight, marks, count, busy
         )
         if fixed == heard:
             return True
 
 
 @compiled
-def heaviest(sizes, reach, states, ups, downs, at, last, weights, scores, heard, voices, busy):
+def heaviest(sizes, shifts, reach, states, ups, downs, at, last, weights, scores, heard, voices, busy):
     """Return the free column up to `last` that weighs most in tight ones of `busy` rows, or -1 if none is free."""
     scores[:] = np.float32(0.0)
     stride, count = sizes.shape[1], (last // LANES + 1) * LANES
-    rows = hear(ups, downs, at * ups.shape[1], reach, SLACK, stride, weights, heard, voices, busy)
+    rows = hear(ups, downs, at * ups.shape[1], reach, SLACK, stride, weights, shifts, heard, voices, busy)
     for r in range(rows, -(-rows // ABREAST) * ABREAST):
         heard[r], voices[r] = 0, np.float32(0.0)
     for r in range(0, rows, ABREAST):
@@ -238,21 +227,22 @@ def heaviest(sizes, reach, states, ups, downs, at, last, weights, scores, heard,
 
 @compiled
 def follow(
-    steps, sizes, starts, columns, entries, weights, gain, acts,
-    states, ups, downs, heads, reach, branches, tried, meta, busy, node_limit,
+    steps, sizes, shifts, weights, gain, acts,
+    states, ups, downs, reach, branches, tried, meta, busy, node_limit,
 ):  # fmt: skip
     """Follow the branches of a walk: PAUSED after about `node_limit` nodes, SOLUTION, or IMPOSSIBLE: none is left.
 
-    steps to entries hold the rows (`laid_out`); gain (1,) what the next failure weighs; level meta[DEPTH] is where
-    the walk stands, -1 behind its end, meta[LAST] the last column that may be free; branches[level] is the column
-    that is decided there, and tried[level] how many of its two values were tried. states ends with room for three
-    bytes more. The first `busy` rows, a multiple of LANES, are asked first and choose the columns. A solution stands
-    in states[meta[DEPTH]]; the next call looks for another one.
+    steps, sizes and shifts hold the rows (`laid_out`); gain (1,) what the next failure weighs; level meta[DEPTH] is
+    where the walk stands, -1 behind its end, meta[LAST] the last column that may be free; branches[level] is the
+    column that is decided there, and tried[level] how many of its two values were tried; states as from `states_of`.
+    The first `busy` rows, a multiple of LANES, are asked first and choose the columns. A solution stands in
+    states[meta[DEPTH]]; the next call looks for another one.
     """
     n, rows = steps.shape
     trail = np.empty(n + 1, np.int64)
     tight, scores = np.zeros(rows + LANES, np.int32), np.zeros(sizes.shape[1], np.float32)
     heard, voices = np.zeros(rows + LANES, np.int32), np.zeros(rows + LANES, np.float32)
+    marks = np.zeros(sizes.shape[1] // WIDE, np.uint32)
     depth, nodes, verdict = meta[DEPTH], 0, IMPOSSIBLE
     while depth >= 0:
         if tried[depth] == 2:
@@ -263,7 +253,7 @@ def follow(
                 verdict = PAUSED
                 break
             chosen = heaviest(
-                sizes, reach, states, ups, downs, depth, meta[LAST], weights, scores, heard, voices, busy
+                sizes, shifts, reach, states, ups, downs, depth, meta[LAST], weights, scores, heard, voices, busy
             )
             if chosen < 0:
                 tried[depth] = 2
@@ -273,14 +263,13 @@ def follow(
         tried[depth] += 1
         nodes += 1
         level = depth + 1
-        for left in (ups, downs, heads, reach):
+        for left in (ups, downs, reach):
             repeat(left, depth * rows, level * rows, busy)
         states[level] = states[depth]
         states[level, branches[depth]] = 1 if tried[depth] == 1 else 0
         trail[0] = branches[depth]
         if propagate(
-            steps, starts, columns, entries, states, ups, downs, heads, reach, level, trail, weights, gain, acts,
-            tight, busy,
+            steps, sizes, shifts, states, ups, downs, reach, level, trail, weights, gain, acts, tight, marks, busy,
         ):  # fmt: skip
             depth = level
             tried[depth] = 0
@@ -291,8 +280,8 @@ def follow(
 
 @compiled
 def begin(
-    steps, starts, columns, entries, greatest, room_up, room_down, weights, gain, acts,
-    states, ups, downs, heads, reach, tried, meta,
+    steps, sizes, shifts, greatest, room_up, room_down, weights, gain, acts,
+    states, ups, downs, reach, tried, meta,
 ):  # fmt: skip
     """Begin the walk that keeps the next column, meta[LAST] + 1, with those before it free."""
     n, rows = steps.shape
@@ -304,25 +293,26 @@ def begin(
         room_up[r] += max(0, -steps[last, r])
         room_down[r] += max(0, steps[last, r])
         ups[0, r], downs[0, r] = min(CAP, room_up[r]), min(CAP, room_down[r])
-        heads[0, r], reach[0, r] = 0, greatest[r]
+        reach[0, r] = greatest[r]
         hopeless |= room_up[r] < 0 or room_down[r] < 0
     for j in range(n):
         states[0, j] = FREE if j < last else 0
     states[0, last] = 1
     tried[0] = 0
     trail, tight = np.empty(n + 1, np.int64), np.zeros(rows + LANES, np.int32)
+    marks = np.zeros(sizes.shape[1] // WIDE, np.uint32)
     trail[0] = last
     meta[DEPTH] = -1
     if not hopeless and propagate(
-        steps, starts, columns, entries, states, ups, downs, heads, reach, 0, trail, weights, gain, acts, tight, rows
+        steps, sizes, shifts, states, ups, downs, reach, 0, trail, weights, gain, acts, tight, marks, rows
     ):  # fmt: skip
         meta[DEPTH] = 0
 
 
 @compiled
 def climb(
-    steps, sizes, starts, columns, entries, greatest, room_up, room_down, weights, gain, acts,
-    states, ups, downs, heads, reach, branches, tried, meta, node_limit,
+    steps, sizes, shifts, greatest, room_up, room_down, weights, gain, acts,
+    states, ups, downs, reach, branches, tried, meta, node_limit,
 ):  # fmt: skip
     """Continue a climb: PAUSED after about `node_limit` nodes, SOLUTION, or IMPOSSIBLE before column meta[UNTIL].
 
@@ -332,12 +322,12 @@ def climb(
     stop = meta[NODES] + node_limit
     while True:
         verdict = follow(
-            steps, sizes, starts, columns, entries, weights, gain, acts, states, ups, downs, heads, reach, branches,
-            tried, meta, steps.shape[1], stop - meta[NODES],
+            steps, sizes, shifts, weights, gain, acts, states, ups, downs, reach, branches, tried, meta,
+            steps.shape[1], stop - meta[NODES],
         )  # fmt: skip
         if verdict != IMPOSSIBLE or meta[LAST] + 1 >= meta[UNTIL]:
             return verdict
         begin(
-            steps, starts, columns, entries, greatest, room_up, room_down, weights, gain, acts, states, ups, downs,
-            heads, reach, tried, meta,
+            steps, sizes, shifts, greatest, room_up, room_down, weights, gain, acts, states, ups, downs, reach,
+            tried, meta,
         )  # fmt: skip

@@ -15,9 +15,11 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from prunegap.kernels.vector_code import called, gathered, memory_of, spread_over
+from prunegap.kernels.vector_code import called, memory_of, spread_over
 
 LANES = 16
+WIDE = 32
+"""Columns whose sizes are compared at a time."""
 ABREAST = 4
 """Rows that are added up together."""
 
@@ -26,6 +28,8 @@ _NARROW = ir.IntType(32)
 _INTEGERS = ir.VectorType(_NARROW, LANES)
 _HALVES = ir.VectorType(ir.IntType(16), LANES)
 _FLOATS = ir.VectorType(ir.FloatType(), LANES)
+_SIZES = ir.VectorType(ir.IntType(16), WIDE)
+_STATES = ir.VectorType(ir.IntType(8), WIDE)
 
 
 def _pointers(context: Any, builder: Any, signature: Any, arguments: Any) -> Callable[[int, Any, Any], Any]:
@@ -52,6 +56,10 @@ def _least(builder: Any, one: Any, other: Any) -> Any:
 
 def _greatest(builder: Any, one: Any, other: Any) -> Any:
     return builder.select(builder.icmp_signed(">", one, other), one, other)
+
+
+def _greatest_unsigned(builder: Any, one: Any, other: Any) -> Any:
+    return builder.select(builder.icmp_unsigned(">", one, other), one, other)
 
 
 def _rows_from(builder: Any, r: Any) -> Any:
@@ -130,51 +138,72 @@ def _find_tight(_: Any, ups: Any, downs: Any, level: Any, reach: Any, tight: Any
     return signature, generate
 
 
-def _decided_ahead(_: Any, columns: Any, first: Any, states: Any, begin: Any) -> Any:
-    """Return how many of columns[first], columns[first + 1], ... are decided before one is free; LANES if all are.
+def _mark_greater(_: Any, sizes: Any, place: Any, states: Any, begin: Any, least: Any, marks: Any, count: Any) -> Any:
+    """Mark the free columns with sizes[place + column] > least; return the greatest size of the other free ones.
 
-    A column is free where states[begin + column] is -1; three bytes behind the last state must be readable.
+    Bit j of marks[i] stands for column 32 i + j < count, a multiple of WIDE. A column is free where
+    states[begin + column] is -1; WIDE bytes behind the last state must be readable.
     """
-    signature = types.int64(columns, first, states, begin)
+    signature = types.int64(sizes, place, states, begin, least, marks, count)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         pointer = _pointers(context, builder, signature, arguments)
-        column = builder.load(pointer(0, arguments[1], _HALVES), align=2)
-        offsets = builder.zext(column, ir.VectorType(_INDEX, LANES))
-        read = gathered(builder, pointer(2, arguments[3], ir.IntType(8)), offsets, _INTEGERS)
-        state = builder.and_(read, ir.Constant(_INTEGERS, [0xFF] * LANES))
-        free = builder.icmp_signed("==", state, ir.Constant(_INTEGERS, [0xFF] * LANES))
-        word = builder.bitcast(free, ir.IntType(LANES))
-        return builder.zext(builder.cttz(word, ir.IntType(1)(0)), _INDEX)
+        zero = ir.Constant(_SIZES, None)
+        others = cgutils.alloca_once_value(builder, zero)
+        least = spread_over(builder, builder.trunc(arguments[4], _SIZES.element), _SIZES)
+        is_free = ir.Constant(_STATES, [-1] * WIDE)
+        with cgutils.for_range_slice(builder, _INDEX(0), arguments[6], _INDEX(WIDE), _INDEX) as (j, _):
+            size = builder.load(pointer(0, builder.add(arguments[1], j), _SIZES), align=2)
+            state = builder.load(pointer(2, builder.add(arguments[3], j), _STATES), align=1)
+            free = builder.icmp_signed("==", state, is_free)
+            more = builder.and_(builder.icmp_unsigned(">", size, least), free)
+            word = builder.bitcast(more, _NARROW)
+            builder.store(word, pointer(5, builder.lshr(j, _INDEX(5)), _NARROW), align=4)
+            rest = builder.select(builder.and_(free, builder.not_(more)), size, zero)
+            builder.store(_greatest_unsigned(builder, builder.load(others), rest), others)
+        name = f"llvm.vector.reduce.umax.v{WIDE}i16"
+        return builder.zext(called(builder, name, _SIZES.element, [builder.load(others)]), _INDEX)
+
+    return signature, generate
+
+
+def _lowest_bit(_: Any, word: Any) -> Any:
+    """Return the place of the lowest bit of a word of 32 that is not 0."""
+    signature = types.int64(word)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.zext(builder.cttz(builder.trunc(arguments[0], _NARROW), ir.IntType(1)(1)), _INDEX)
 
     return signature, generate
 
 
 def _hear(
-    _: Any, ups: Any, downs: Any, level: Any, reach: Any, slack: Any, stride: Any, weights: Any, heard: Any,
-    voices: Any, count: Any,
+    _: Any, ups: Any, downs: Any, level: Any, reach: Any, slack: Any, stride: Any, weights: Any, shifts: Any,
+    heard: Any, voices: Any, count: Any,
 ) -> Any:  # fmt: skip
-    """List the rows with at most slack times their reach left: where they begin, and their weight / (left + 1).
+    """List the rows with at most slack times their reach left: where they begin, and what their sizes weigh.
 
-    heard[i] is stride times the i-th such row, its place in the sizes, voices[i] its weight over what is left; both
-    have room for a vector more than there are rows. Returns how many there are.
+    heard[i] is stride times the i-th such row, its place in the sizes, voices[i] its weight over what is left, times
+    the unit of its sizes, 2^shift; both have room for a vector more than there are rows. Returns how many there are.
     """
-    signature = types.int64(ups, downs, level, reach, slack, stride, weights, heard, voices, count)
+    signature = types.int64(ups, downs, level, reach, slack, stride, weights, shifts, heard, voices, count)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         pointer, found = _pointers(context, builder, signature, arguments), _Listed(builder)
-        one = ir.Constant(_FLOATS, [1.0] * LANES)
+        one, bit = ir.Constant(_FLOATS, [1.0] * LANES), ir.Constant(_INTEGERS, [1] * LANES)
         wide = spread_over(builder, builder.trunc(arguments[5], _NARROW), _INTEGERS)
         times = spread_over(builder, builder.sitofp(arguments[4], ir.FloatType()), _FLOATS)
-        with cgutils.for_range_slice(builder, _INDEX(0), arguments[9], _INDEX(LANES), _INDEX) as (r, _):
+        with cgutils.for_range_slice(builder, _INDEX(0), arguments[10], _INDEX(LANES), _INDEX) as (r, _):
             at = builder.add(arguments[2], r)
             up, down, most = (_load(builder, pointer(i, at, _INTEGERS)) for i in (0, 1, 3))
             left = builder.sitofp(_least(builder, up, down), _FLOATS)
             few = builder.fcmp_ordered("<=", left, builder.fmul(times, builder.sitofp(most, _FLOATS)))
             voice = builder.fdiv(_load(builder, pointer(6, r, _FLOATS)), builder.fadd(left, one))
+            unit = builder.sitofp(builder.shl(bit, _load(builder, pointer(7, r, _INTEGERS))), _FLOATS)
+            voice = builder.fmul(voice, unit)
             begins = builder.mul(_rows_from(builder, r), wide)
             at = found.count
-            found.put(few, {pointer(7, at, _NARROW): begins, pointer(8, at, ir.FloatType()): voice})
+            found.put(few, {pointer(8, at, _NARROW): begins, pointer(9, at, ir.FloatType()): voice})
         return found.count
 
     return signature, generate
@@ -195,10 +224,7 @@ def _repeat(_: Any, array: Any, source: Any, target: Any, count: Any) -> Any:
 
 
 def _add_scaled(_: Any, scores: Any, sizes: Any, rows: Any, weights: Any, first: Any, count: Any) -> Any:
-    """scores[j] += sum over i < ABREAST of weights[first + i] sizes[rows[first + i] + j], for j < count.
-
-    Floats; of the sizes only the upper 16 bits are given.
-    """
+    """scores[j] += sum over i < ABREAST of weights[first + i] sizes[rows[first + i] + j], for j < count."""
     signature = types.void(scores, sizes, rows, weights, first, count)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -213,8 +239,7 @@ def _add_scaled(_: Any, scores: Any, sizes: Any, rows: Any, weights: Any, first:
             total = _load(builder, score)
             for place, weight in zip(places, spread, strict=True):
                 half = builder.load(pointer(1, builder.add(place, j), _HALVES), align=2)
-                bits = builder.shl(builder.zext(half, _INTEGERS), ir.Constant(_INTEGERS, [16] * LANES))
-                size = builder.bitcast(bits, _FLOATS)
+                size = builder.sitofp(builder.zext(half, _INTEGERS), _FLOATS)
                 total = called(builder, f"llvm.fmuladd.v{LANES}f32", _FLOATS, [weight, size, total])
             _store(builder, total, score)
         return context.get_dummy_value()
@@ -224,7 +249,8 @@ def _add_scaled(_: Any, scores: Any, sizes: Any, rows: Any, weights: Any, first:
 
 decide: Any = intrinsic(_decide)
 find_tight: Any = intrinsic(_find_tight)
-decided_ahead: Any = intrinsic(_decided_ahead)
+mark_greater: Any = intrinsic(_mark_greater)
+lowest_bit: Any = intrinsic(_lowest_bit)
 hear: Any = intrinsic(_hear)
 repeat: Any = intrinsic(_repeat)
 add_scaled: Any = intrinsic(_add_scaled)

@@ -12,8 +12,8 @@ from prunegap.kernels.screen import screen
 
 @compiled
 def climb_to_screened(
-    steps, sizes, starts, columns, entries, greatest, room_up, room_down, weights, gain, acts,
-    states, ups, downs, heads, reach, branches, tried, meta, node_limit,
+    steps, sizes, shifts, greatest, room_up, room_down, weights, gain, acts,
+    states, ups, downs, reach, branches, tried, meta, node_limit,
     angles, strengths, is_b, column_of, limit, linear, kept,
 ):  # fmt: skip
     """Return (verdict, count): as `climb`; a SOLUTION's kinks are kept[:count], ascending, and pass the screen.
@@ -23,8 +23,8 @@ def climb_to_screened(
     stop = meta[NODES] + node_limit
     while True:
         verdict = climb(
-            steps, sizes, starts, columns, entries, greatest, room_up, room_down, weights, gain, acts, states, ups,
-            downs, heads, reach, branches, tried, meta, max(1, stop - meta[NODES]),
+            steps, sizes, shifts, greatest, room_up, room_down, weights, gain, acts, states, ups,
+            downs, reach, branches, tried, meta, max(1, stop - meta[NODES]),
         )  # fmt: skip
         if verdict != SOLUTION:
             return verdict, 0

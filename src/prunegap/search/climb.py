@@ -15,7 +15,7 @@ from typing import ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from prunegap.kernels.branch import IMPOSSIBLE, LAST, NODES, PAUSED, laid_out, room_left, whole_vectors
+from prunegap.kernels.branch import IMPOSSIBLE, LAST, NODES, PAUSED, laid_out, room_left, states_of, whole_vectors
 from prunegap.kernels.screened_climb import climb_to_screened
 from prunegap.kernels.tents import POINTS, REACHES, conditions, rounded
 from prunegap.model.mask import Mask
@@ -92,16 +92,15 @@ class _Walk:
         laid = laid_out(self._steps)
         weights, acts, gain = np.ones(rows, dtype=np.float32), np.zeros(rows, dtype=np.int64), np.ones(1)
         weights[: self._ids.size] = self.memory[self._ids]
-        # Two levels more than are used: a gather reads up to three bytes behind a state.
-        states = np.zeros((count + 4, count), dtype=np.int8)
-        ups, downs, heads, reach = np.zeros((4, count + 2, rows), dtype=np.int32)
+        states = states_of(count + 2, count)
+        ups, downs, reach = np.zeros((3, count + 2, rows), dtype=np.int32)
         branches, tried = np.zeros(count + 2, dtype=np.int64), np.zeros(count + 2, dtype=np.int8)
         circle = self._circle
         kinks = circle.angles, circle.strengths, circle.is_b, np.argsort(self._kinks), circle.tube, circle.linear
         kept = np.empty(count, dtype=np.int64)
         while not self.stopped and self.ticket is None:
             verdict, size = climb_to_screened(
-                *laid, *self._room, weights, gain, acts, states, ups, downs, heads, reach, branches, tried,
+                *laid, *self._room, weights, gain, acts, states, ups, downs, reach, branches, tried,
                 self._meta, CHUNK_NODES,
                 *kinks, kept,
             )  # fmt: skip

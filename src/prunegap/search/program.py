@@ -42,6 +42,8 @@ FIRST_INPUTS_OF_NEURONS = 200
 """Beyond the plane, where widths are decided one by one and every candidate costs a solution of the program."""
 NEW_INPUTS = 24
 MAX_UNSETTLED = 32
+TOGETHER = 2048
+"""Second differences that are rounded together: more of them would not fit a cache."""
 SHORT_ROWS = 64
 """Second differences from which the solver goes without linear relaxations."""
 
@@ -132,6 +134,14 @@ class Rows:
         sum_j c_j p(x_j) lies within epsilon sum_j |c_j| ||x_j|| of sum_j c_j g(x_j), c = (1, -2, 1), where the error
         is bounded on both sides at all three inputs; stencils at which it is not are left out.
         """
+        if len(points) > TOGETHER:
+            parts = [cls.of_stencils(problem, columns, points[i : i + TOGETHER], most)
+                     for i in range(0, len(points), TOGETHER)]  # fmt: skip
+            return cls(
+                np.concatenate([part.coefficients for part in parts]),
+                np.concatenate([part.lower for part in parts]),
+                np.concatenate([part.upper for part in parts]),
+            )
         count, size, dimension = points.shape
         terms = _terms(problem, columns, points.reshape(count * size, dimension))
         values, errors, goal, band, goal_errors = (term.reshape(count, size, *term.shape[1:]) for term in terms)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from prunegap.kernels.bends import hardest_places
+from prunegap.kernels.bends import hardest_bends
 from prunegap.model.network import Matrix, Readout, Vector
 from prunegap.model.problem import Problem
 
@@ -37,9 +37,10 @@ class Density:
 
 
 FEW = Density(320, 8, 0.15)
-MANY = Density(1000, 32, 0.08)
-MARGIN = 1e-6
-MOST_ENTRIES = 4_000_000
+MANY = Density(4000, 96, 0.08)
+STEEPEST = 75.0
+"""Greatest tilt of a segment against the kink's normal, in degrees."""
+MOST_ENTRIES = 8_000_000
 """Rows times columns: wider networks get fewer places."""
 
 
@@ -57,15 +58,16 @@ def stencils(
     places = int(min(density.places, MOST_ENTRIES // max(1, count * count * len(REACHES))))
     found = [np.zeros((0, 3, dimension))]
     if dimension > 1 and places:
+        tube = problem.epsilon if problem.readout is Readout.RELU else 0.0
         for i in np.flatnonzero(norms > 0.0):
-            points = random.standard_normal((density.tries, dimension))
+            points, tilts = random.standard_normal((2, density.tries, dimension))
+            slopes = np.tan(np.radians(random.uniform(0.0, STEEPEST, density.tries)))
             for reach in REACHES:
                 step = reach * 4.0 * problem.epsilon / max(abs(outputs[i]) * norms[i], 1e-300)
                 if step <= LONGEST:
-                    across = step * weights[i] / norms[i]
-                    least = problem.epsilon * np.hypot(1.0, step) if problem.readout is Readout.RELU else 0.0
-                    least += MARGIN * float(np.linalg.norm(problem.target))
-                    centres = hardest_places(points, across, problem.target, least, weights, outputs, outputs[i],
-                                             places, density.apart)  # fmt: skip
+                    centres, across = hardest_bends(
+                        points, tilts, slopes, weights[i] / norms[i], step, LONGEST, problem.target, tube, weights,
+                        outputs, outputs[i], places, density.apart,
+                    ).swapaxes(0, 1)  # fmt: skip
                     found.append(np.stack((centres - across, centres, centres + across), axis=1))
     return np.concatenate(found)

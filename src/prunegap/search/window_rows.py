@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prunegap.kernels.branch import CAP, DEPTH, FREE, NODES, follow, laid_out, whole_vectors
+from prunegap.kernels.branch import CAP, DEPTH, FREE, NODES, follow, laid_out, states_of, whole_vectors
 from prunegap.kernels.row_vectors import LANES
 from prunegap.kernels.tents import MOST
 from prunegap.model.network import Matrix
@@ -111,11 +111,9 @@ class Walk:
         self._weights[: chosen.size] = pool.weights[chosen]
         self._gain = np.ones(1)
         self._busy = rows if busy is None else min(rows, busy // LANES * LANES)
-        # Two levels more than are used: a gather reads up to three bytes behind a state.
-        self._states = np.zeros((count + 4, count), dtype=np.int8)
+        self._states = states_of(count + 2, count)
         self._left = np.zeros((count + 2, rows), dtype=np.int32), np.zeros((count + 2, rows), dtype=np.int32)
         # Nothing is known yet about which of a row's entries are decided.
-        self._heads = np.zeros((count + 2, rows), dtype=np.int32)
         self._reach = np.repeat(greatest[None, :], count + 2, axis=0)
         self._path = np.zeros(count + 2, dtype=np.int64), np.zeros(count + 2, dtype=np.int8)
         self._meta = np.array([count - 1, -1, 0])
@@ -171,7 +169,7 @@ class Walk:
         other._acts = np.zeros_like(self._acts)
         other._states = _first_levels(self._states, level + 1)
         other._left = _first_levels(self._left[0], level + 1), _first_levels(self._left[1], level + 1)
-        other._heads, other._reach = _first_levels(self._heads, level + 1), _first_levels(self._reach, level + 1)
+        other._reach = _first_levels(self._reach, level + 1)
         other._path = branches.copy(), np.full_like(tried, 2)
         other._path[1][level] = 1
         other._meta = self._meta.copy()
@@ -192,8 +190,8 @@ class Walk:
         """Go on for about so many nodes; return PAUSED, SOLUTION or IMPOSSIBLE (`kernels.branch`)."""
         return int(
             follow(
-                *self._rows, self._weights, self._gain, self._acts, self._states, *self._left, self._heads,
-                self._reach, *self._path, self._meta, self._busy, nodes,
+                *self._rows, self._weights, self._gain, self._acts, self._states, *self._left, self._reach,
+                *self._path, self._meta, self._busy, nodes,
             )
         )  # fmt: skip
 
