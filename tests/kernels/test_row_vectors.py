@@ -14,6 +14,7 @@ from prunegap.kernels.row_vectors import (
     decide,
     find_tight,
     hear,
+    keep_loud,
     lowest_bit,
     mark_greater,
     repeat,
@@ -45,8 +46,13 @@ def places_of_bits(word):
 
 
 @numba.njit
-def heard_rows(ups, downs, level, reach, slack, stride, weights, shifts, heard, voices, count):
-    return hear(ups, downs, level, reach, slack, stride, weights, shifts, heard, voices, count)
+def heard_rows(ups, downs, level, reach, slack, stride, weights, shifts, heard, voices, loud, count):
+    return hear(ups, downs, level, reach, slack, stride, weights, shifts, heard, voices, loud, count)
+
+
+@numba.njit
+def kept_loud(heard, voices, loud, share, count):
+    return keep_loud(heard, voices, loud, share, count)
 
 
 @numba.njit
@@ -101,13 +107,32 @@ def test_rows_with_little_left_are_heard(count: int, seed: int) -> None:
     ups, downs, reach = (integers(random, 2, width, low=0) * 1000 for _ in range(3))
     weights = random.random(width, dtype=np.float32)
     shifts = random.integers(0, 14, width).astype(np.int32)
-    heard, voices = np.zeros(count + LANES, dtype=np.int32), np.zeros(count + LANES, dtype=np.float32)
+    heard = np.zeros(count + LANES, dtype=np.int32)
+    voices, loud = np.zeros((2, count + LANES), dtype=np.float32)
     left = np.minimum(ups, downs)[1, :count]
     wanted = np.flatnonzero(left <= 3 * reach[1, :count])
-    assert heard_rows(ups, downs, width, reach, 3, 80, weights, shifts, heard, voices, count) == wanted.size
+    assert heard_rows(ups, downs, width, reach, 3, 80, weights, shifts, heard, voices, loud, count) == wanted.size
     np.testing.assert_array_equal(heard[: wanted.size], 80 * wanted)
     units = (1 << shifts[:count][wanted]).astype(np.float32)
     expected = weights[:count][wanted] / (left[wanted].astype(np.float32) + np.float32(1.0)) * units
+    np.testing.assert_array_equal(voices[: wanted.size], expected)
+    np.testing.assert_allclose(loud[: wanted.size] * units, expected * reach[1, :count][wanted], rtol=1e-6)
+
+
+@pytest.mark.parametrize("count", [0, 1, LANES, 2 * LANES + 3])
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_rows_that_say_little_are_left_out(share: float, count: int) -> None:
+    random = np.random.default_rng(count)
+    heard, voices, loud = (
+        np.arange(count + LANES, dtype=np.int32),
+        *random.random((2, count + LANES), dtype=np.float32),
+    )
+    loud[random.random(loud.size) < 0.2] = 0.0
+    loud[count:] = 0.0
+    wanted = np.flatnonzero((loud >= np.float32(share) * loud.max(initial=0.0)) & (loud > 0.0))
+    expected = voices[wanted]
+    assert kept_loud(heard, voices, loud, share, count) == wanted.size
+    np.testing.assert_array_equal(heard[: wanted.size], wanted)
     np.testing.assert_array_equal(voices[: wanted.size], expected)
 
 

@@ -4,35 +4,49 @@ from __future__ import annotations
 
 import numpy as np
 
-from prunegap.kernels.jit import compiled
+from prunegap.kernels.jit import compiled, inlined
 
 TURN = 0.3
 """How far directions of two places count as apart, in shares of the difference of their steps."""
 MARGIN = 1e-6
 
 
-@compiled
-def projected(vector, onto):
-    """Take from a vector in place what lies along a unit vector."""
-    along = 0.0
-    for c in range(vector.size):
-        along += vector[c] * onto[c]
-    for c in range(vector.size):
-        vector[c] -= along * onto[c]
+@inlined
+def along(one, other):
+    """Return the inner product of two vectors."""
+    total = 0.0
+    for c in range(one.size):
+        total += one[c] * other[c]
+    return total
 
 
-@compiled
-def mended(centre, across, weights, outputs, own):
+@inlined
+def project(vector, onto):
+    """Take from a vector what lies along a unit vector."""
+    part = along(vector, onto)
+    for c in range(vector.size):
+        vector[c] -= part * onto[c]
+
+
+@inlined
+def mended(x, u, weights, outputs, own):
     """Return what the rows `weights` (n, d) with the other sign than `own` can add to the second difference."""
     total = 0.0
     for j in range(outputs.size):
         if outputs[j] * own < 0.0:
-            along = over = 0.0
-            for c in range(centre.size):
-                along += weights[j, c] * across[c]
-                over += weights[j, c] * centre[c]
-            total += np.abs(outputs[j]) * max(0.0, np.abs(along) - np.abs(over))
+            total += np.abs(outputs[j]) * max(0.0, np.abs(along(weights[j], u)) - np.abs(along(weights[j], x)))
     return total
+
+
+@inlined
+def apart(place, other, step, distance):
+    """Return whether two places differ by more than `distance` in some coordinate."""
+    for c in range(place.shape[1]):
+        gap = np.abs(place[0, c] - other[0, c])
+        turn = TURN / step * np.abs(place[1, c] - other[1, c])
+        if max(gap, turn) > distance:
+            return True
+    return False
 
 
 @compiled
@@ -47,26 +61,30 @@ def hardest_bends(points, tilts, slopes, normal, step, longest, target, tube, we
     """
     tries, d = points.shape
     places, menders, count = np.empty((tries, 2, d)), np.empty(tries), 0
-    size = np.sqrt((target * target).sum())
+    size = np.sqrt(along(target, target))
+    tau = np.empty(d)
     for t in range(tries):
-        x, tau = points[t].copy(), tilts[t].copy()
-        projected(x, normal)
-        norm = np.sqrt((x * x).sum())
+        x, u = places[count, 0], places[count, 1]
+        x[:], tau[:] = points[t], tilts[t]
+        project(x, normal)
+        norm = np.sqrt(along(x, x))
         if norm < 1e-12:
             continue
-        height = (x * target).sum()
-        x *= (-1.0 if height < 0.0 else 1.0) / norm
-        projected(tau, normal)
-        projected(tau, x)
-        norm = np.sqrt((tau * tau).sum())
+        if along(x, target) < 0.0:
+            norm = -norm
+        for c in range(d):
+            x[c] /= norm
+        project(tau, normal)
+        project(tau, x)
+        norm = np.sqrt(along(tau, tau))
         # In the plane there is no direction to tilt to.
         slope = slopes[t] / norm if norm > 1e-9 else 0.0
-        u = step * (normal + slope * tau)
-        far = np.sqrt((u * u).sum())
-        lowest = (x * target).sum() - np.abs((u * target).sum())
-        if far > longest or lowest <= tube * np.sqrt(1.0 + far * far) + MARGIN * size:
+        for c in range(d):
+            u[c] = step * (normal[c] + slope * tau[c])
+        far = along(u, u)
+        lowest = along(x, target) - np.abs(along(u, target))
+        if far > longest * longest or lowest <= tube * np.sqrt(1.0 + far) + MARGIN * size:
             continue
-        places[count, 0], places[count, 1] = x, u
         menders[count] = mended(x, u, weights, outputs, own)
         count += 1
     chosen, kept = np.empty((min(most, count), 2, d)), 0
@@ -75,11 +93,7 @@ def hardest_bends(points, tilts, slopes, normal, step, longest, target, tube, we
             break
         clear = True
         for other in range(kept):
-            gap = 0.0
-            for c in range(d):
-                gap = max(gap, np.abs(places[t, 0, c] - chosen[other, 0, c]))
-                gap = max(gap, TURN / step * np.abs(places[t, 1, c] - chosen[other, 1, c]))
-            if gap <= distance:
+            if not apart(places[t], chosen[other], step, distance):
                 clear = False
                 break
         if clear:

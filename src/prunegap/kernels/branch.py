@@ -25,6 +25,7 @@ from prunegap.kernels.row_vectors import (
     decide,
     find_tight,
     hear,
+    keep_loud,
     lowest_bit,
     mark_greater,
     repeat,
@@ -47,6 +48,9 @@ RECENT = 0.95
 """What a failure still weighs after the next one."""
 MOST_GAIN, LEAST_WEIGHT = 1e12, np.float32(1e-20)
 """Weights are scaled once a failure weighs so much more than 1; none becomes so small that floats get slow."""
+
+QUIET = 0.01
+"""Rows that weigh less than so much of the greatest weight of a row in any column have no say either."""
 
 SLACK = 3
 """Rows with more left than so many times their greatest free entry have no say in the choice of a column."""
@@ -209,11 +213,13 @@ def propagate(
 
 
 @compiled
-def heaviest(sizes, shifts, reach, states, ups, downs, at, last, weights, scores, heard, voices, busy):
+def heaviest(sizes, shifts, reach, states, ups, downs, at, last, weights, scores, heard, voices, loud, busy):
     """Return the free column up to `last` that weighs most in tight ones of `busy` rows, or -1 if none is free."""
     scores[:] = np.float32(0.0)
     stride, count = sizes.shape[1], (last // LANES + 1) * LANES
-    rows = hear(ups, downs, at * ups.shape[1], reach, SLACK, stride, weights, shifts, heard, voices, busy)
+    rows = hear(ups, downs, at * ups.shape[1], reach, SLACK, stride, weights, shifts, heard, voices, loud, busy)
+    loud[rows : rows + LANES] = np.float32(0.0)
+    rows = keep_loud(heard, voices, loud, QUIET, rows)
     for r in range(rows, -(-rows // ABREAST) * ABREAST):
         heard[r], voices[r] = 0, np.float32(0.0)
     for r in range(0, rows, ABREAST):
@@ -241,7 +247,8 @@ def follow(
     n, rows = steps.shape
     trail = np.empty(n + 1, np.int64)
     tight, scores = np.zeros(rows + LANES, np.int32), np.zeros(sizes.shape[1], np.float32)
-    heard, voices = np.zeros(rows + LANES, np.int32), np.zeros(rows + LANES, np.float32)
+    heard = np.zeros(rows + LANES, np.int32)
+    voices, loud = np.zeros((2, rows + LANES), np.float32)
     marks = np.zeros(sizes.shape[1] // WIDE, np.uint32)
     depth, nodes, verdict = meta[DEPTH], 0, IMPOSSIBLE
     while depth >= 0:
@@ -253,7 +260,20 @@ def follow(
                 verdict = PAUSED
                 break
             chosen = heaviest(
-                sizes, shifts, reach, states, ups, downs, depth, meta[LAST], weights, scores, heard, voices, busy
+                sizes,
+                shifts,
+                reach,
+                states,
+                ups,
+                downs,
+                depth,
+                meta[LAST],
+                weights,
+                scores,
+                heard,
+                voices,
+                loud,
+                busy,
             )
             if chosen < 0:
                 tried[depth] = 2

@@ -179,31 +179,61 @@ def _lowest_bit(_: Any, word: Any) -> Any:
 
 def _hear(
     _: Any, ups: Any, downs: Any, level: Any, reach: Any, slack: Any, stride: Any, weights: Any, shifts: Any,
-    heard: Any, voices: Any, count: Any,
+    heard: Any, voices: Any, loud: Any, count: Any,
 ) -> Any:  # fmt: skip
     """List the rows with at most slack times their reach left: where they begin, and what their sizes weigh.
 
     heard[i] is stride times the i-th such row, its place in the sizes, voices[i] its weight over what is left, times
-    the unit of its sizes, 2^shift; both have room for a vector more than there are rows. Returns how many there are.
+    the unit of its sizes, 2^shift, and loud[i] the same at its reach: the most it says about any column. All have
+    room for a vector more than there are rows. Returns how many there are.
     """
-    signature = types.int64(ups, downs, level, reach, slack, stride, weights, shifts, heard, voices, count)
+    signature = types.int64(ups, downs, level, reach, slack, stride, weights, shifts, heard, voices, loud, count)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         pointer, found = _pointers(context, builder, signature, arguments), _Listed(builder)
         one, bit = ir.Constant(_FLOATS, [1.0] * LANES), ir.Constant(_INTEGERS, [1] * LANES)
         wide = spread_over(builder, builder.trunc(arguments[5], _NARROW), _INTEGERS)
         times = spread_over(builder, builder.sitofp(arguments[4], ir.FloatType()), _FLOATS)
-        with cgutils.for_range_slice(builder, _INDEX(0), arguments[10], _INDEX(LANES), _INDEX) as (r, _):
+        with cgutils.for_range_slice(builder, _INDEX(0), arguments[11], _INDEX(LANES), _INDEX) as (r, _):
             at = builder.add(arguments[2], r)
             up, down, most = (_load(builder, pointer(i, at, _INTEGERS)) for i in (0, 1, 3))
             left = builder.sitofp(_least(builder, up, down), _FLOATS)
-            few = builder.fcmp_ordered("<=", left, builder.fmul(times, builder.sitofp(most, _FLOATS)))
+            most = builder.sitofp(most, _FLOATS)
+            few = builder.fcmp_ordered("<=", left, builder.fmul(times, most))
             voice = builder.fdiv(_load(builder, pointer(6, r, _FLOATS)), builder.fadd(left, one))
             unit = builder.sitofp(builder.shl(bit, _load(builder, pointer(7, r, _INTEGERS))), _FLOATS)
-            voice = builder.fmul(voice, unit)
+            loud, voice = builder.fmul(voice, most), builder.fmul(voice, unit)
             begins = builder.mul(_rows_from(builder, r), wide)
             at = found.count
-            found.put(few, {pointer(8, at, _NARROW): begins, pointer(9, at, ir.FloatType()): voice})
+            ends = pointer(8, at, _NARROW), pointer(9, at, ir.FloatType()), pointer(10, at, ir.FloatType())
+            found.put(few, dict(zip(ends, (begins, voice, loud), strict=True)))
+        return found.count
+
+    return signature, generate
+
+
+def _keep_loud(_: Any, heard: Any, voices: Any, loud: Any, share: Any, count: Any) -> Any:
+    """Leave out of the first `count` rows those less loud than `share` of the loudest; return how many are left.
+
+    loud is 0 from `count` up to a multiple of LANES.
+    """
+    signature = types.int64(heard, voices, loud, share, count)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer, found = _pointers(context, builder, signature, arguments), _Listed(builder)
+        loudest = cgutils.alloca_once_value(builder, ir.Constant(_FLOATS, None))
+        with cgutils.for_range_slice(builder, _INDEX(0), arguments[4], _INDEX(LANES), _INDEX) as (r, _):
+            one, other = _load(builder, pointer(2, r, _FLOATS)), builder.load(loudest)
+            builder.store(builder.select(builder.fcmp_ordered(">", one, other), one, other), loudest)
+        most = called(builder, f"llvm.vector.reduce.fmax.v{LANES}f32", ir.FloatType(), [builder.load(loudest)])
+        least = spread_over(builder, builder.fmul(most, builder.fptrunc(arguments[3], ir.FloatType())), _FLOATS)
+        # A row without any size left is as loud as the padding, and says as little.
+        nothing = ir.Constant(_FLOATS, None)
+        with cgutils.for_range_slice(builder, _INDEX(0), arguments[4], _INDEX(LANES), _INDEX) as (r, _):
+            row, voice = _load(builder, pointer(0, r, _INTEGERS)), _load(builder, pointer(1, r, _FLOATS))
+            one, at = _load(builder, pointer(2, r, _FLOATS)), found.count
+            enough = builder.and_(builder.fcmp_ordered(">=", one, least), builder.fcmp_ordered(">", one, nothing))
+            found.put(enough, {pointer(0, at, _NARROW): row, pointer(1, at, ir.FloatType()): voice})
         return found.count
 
     return signature, generate
@@ -252,5 +282,6 @@ find_tight: Any = intrinsic(_find_tight)
 mark_greater: Any = intrinsic(_mark_greater)
 lowest_bit: Any = intrinsic(_lowest_bit)
 hear: Any = intrinsic(_hear)
+keep_loud: Any = intrinsic(_keep_loud)
 repeat: Any = intrinsic(_repeat)
 add_scaled: Any = intrinsic(_add_scaled)

@@ -31,8 +31,10 @@ from prunegap.search.window_rows import Integers, Pool, Walk
 
 FIRST_WINDOW, WINDOW_STEP = 40, 0.2
 """Rows are made for a window of neurons, and again for one that is larger by this part, once it holds no ticket."""
+HARD_STEP = 8
+"""Neurons by which a window grows at most once it was hard."""
 FIRST_WIDTH, STEP = 20, 4
-"""Neurons that are asked for together, at first and then; once that is hard, windows grow by no more."""
+"""Neurons that are asked for together, at first and then."""
 
 CHUNK_NODES = 2000
 """Nodes of a walk between two looks at the clock and at the other threads."""
@@ -125,7 +127,7 @@ class _Climb:
                 window = _Window(self, size, HARD if hard else 0)
                 window.run(threads)
                 hard = window.is_hard
-                size = min(self.problem.width, size + (STEP if hard else math.ceil(WINDOW_STEP * size)))
+                size = min(self.problem.width, size + (HARD_STEP if hard else math.ceil(WINDOW_STEP * size)))
 
     def refused(self, width: int) -> None:
         """Take in that the first `width` neurons hold no ticket, but for candidates that nobody could settle."""
