@@ -1,10 +1,12 @@
 """Short rows for the 0-1 program: second differences across the kinks (F4 in any dimension).
 
 A kept neuron i bends p by kappa_i = v_i ||w_i|| along its whole hyperplane, and the target is straight wherever
-<w*, x> > 0. So at every point x of the hyperplane the second difference p(x + hu) - 2 p(x) + p(x - hu) along
-u = w_i / ||w_i|| has to stay within epsilon (||x + hu|| + 2 ||x|| + ||x - hu||) of the target's, and only neurons
-whose kinks pass between x - hu and x + hu contribute to it: they alone can mend the bend. Such a row follows from
-the rows of its three inputs, but it holds a third of the columns, which is what lets a solver propagate and learn.
+<w*, x> > 0. So at every point x of the hyperplane the second difference p(x + u) - 2 p(x) + p(x - u) along
+u = h (w_i / ||w_i|| + s tau) has to stay within epsilon (||x + u|| + 2 ||x|| + ||x - u||) of the target's, and only
+neurons whose kinks pass between x - u and x + u contribute to it: they alone can mend the bend, which is h |kappa_i|
+for every direction tau in the hyperplane and slope s. Who can mend it depends on both, so many directions say far
+more than the normal alone. Such a row follows from the rows of its three inputs, but it holds a third of the
+columns, which is what lets a solver propagate and learn.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from prunegap.model.network import Matrix, Readout, Vector
 from prunegap.model.problem import Problem
 
 WEIGHTS = np.array([1.0, -2.0, 1.0])
-"""Weights of the inputs x - hu, x and x + hu."""
+"""Weights of the inputs x - u, x and x + u."""
 
 REACHES = (1.05, 1.3, 1.6, 2.0, 2.6)
 """Lengths h in units of 4 epsilon / |kappa_i|, the shortest at which the row says anything about neuron i."""
@@ -29,7 +31,7 @@ LONGEST = 1.2
 
 @dataclass(frozen=True)
 class Density:
-    """Up to `places` rows for one neuron and one length, `apart` from each other, out of `tries` random points."""
+    """Up to `places` rows for one neuron and one length, `apart` from each other, out of `tries` at random."""
 
     tries: int
     places: int
@@ -50,7 +52,8 @@ def stencils(
     """Return inputs (k, 3, d), each a second difference across the kink of one of the rows `weights` (c, d).
 
     At all three inputs the error is bounded on both sides: under the relu readout they lie where g > epsilon ||x||.
-    Of the random points tried those are kept whose bend the fewest neighbours could mend. There are none at d = 1.
+    Of the random points and directions tried those are kept whose bend the fewest neighbours could mend. There are
+    none at d = 1.
     """
     dimension, count = problem.dimension, len(weights)
     norms = np.linalg.norm(weights, axis=1)
