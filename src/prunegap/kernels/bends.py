@@ -7,7 +7,7 @@ import numpy as np
 from prunegap.kernels.jit import compiled, inlined
 
 TURN = 0.3
-"""How far directions of two places count as apart, in shares of the difference of their steps."""
+"""What a difference between two half segments, in units of the step, counts against one between their centres."""
 MARGIN = 1e-6
 
 
