@@ -34,8 +34,11 @@ EXACT = [
     name
     for name in SEARCHES
     if name
-    not in ("separable", "local", "fractional", "slices", "planes", "block-scout", "signs", "fine", "target-kink")
-]
+    not in (
+        "separable", "local", "sampled", "neuron-scout", "fractional", "slices", "planes", "block-scout", "signs",
+        "fine", "target-kink",
+    )
+]  # fmt: skip
 SECONDS = {"local": 0.3, "planes": 0.3, "block-scout": 0.3}
 """A search that proves nothing takes all the time it gets where there is nothing to find."""
 

@@ -64,17 +64,19 @@ def test_found_just_above_and_impossible_just_below_the_least_error(
         assert CLIMB.search(below).status is Status.IMPOSSIBLE, seed
 
 
+@pytest.mark.parametrize("last", [3, 1_000_000])
 @pytest.mark.parametrize("workers", [1, 2, 5])
 @pytest.mark.parametrize("shape", ["spread", "gathered"])
 def test_rows_come_and_go_in_the_middle_of_a_walk_without_a_choice_lost(
-    shape: str, workers: int, monkeypatch: pytest.MonkeyPatch
+    shape: str, workers: int, last: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Also where the trials begin again after every few nodes."""
     stages = (
         Stage(FEW, None, None, 2),
         Stage(None, None, 16, 2),
         Stage(FEW, None, None, 2),
         Stage(None, 40, 16, 4),
-        Stage(None, 32, 16, 1e9),
+        Stage(None, 32, 16, last),
     )
     values = {"STAGES": stages, "CHUNK_NODES": 1, "PATIENCE": 1, "FIRST_WINDOW": 6, "FIRST_WIDTH": 3, "STEP": 2}
     for name, value in values.items():

@@ -58,10 +58,14 @@ STAGES = (
     Stage(None, None, 400, 20_000),
     Stage(MANY, None, None, 2500),
     Stage(None, 3000, 800, 20_000),
-    Stage(None, 2000, 400, math.inf),
+    Stage(None, 2000, 400, 200_000),
 )
 HARD = 2
-"""Windows begin with the first stage, or, once one was hard, with this: two trials of many rows, and what is left."""
+"""Windows begin with the first stage, or, once one was hard, with this: two trials of many rows, and what is left.
+
+Those are tried again, and chosen anew, whenever the last stage is over: which rows decide depends on the branch."""
+LONGER, MOST_NODES = 1.3, 500_000
+"""By which factor, and up to how many nodes, the last stage grows each time."""
 
 PATIENCE = 32
 """Solutions that rows left aside refuse before these rows join."""
@@ -97,7 +101,7 @@ class NeuronClimbBall(Search):
             return Finding(mask=empty, reason="the empty ticket is within epsilon", inputs=inputs)
         if not certificate.refutes(problem.epsilon):
             return Finding(reason="the target's norm equals epsilon to the last digit", inputs=inputs)
-        climb = _Climb(problem, deadline, inputs)
+        climb = Climb(problem, deadline, inputs)
         try:
             climb.run()
         except KeyboardInterrupt:
@@ -107,11 +111,14 @@ class NeuronClimbBall(Search):
         return Finding(climb.ticket, climb.proven, reason, climb.nodes, climb.learnt if len(climb.learnt) else None)
 
 
-class _Climb:
+class Climb:
     """The climb over all neurons; `proven` says what is impossible, `learnt` holds the worst inputs of candidates."""
 
-    def __init__(self, problem: Problem, deadline: Deadline, inputs: Matrix | None) -> None:
-        self.problem, self.deadline = problem, deadline
+    def __init__(
+        self, problem: Problem, deadline: Deadline, inputs: Matrix | None = None, most_nodes: float = math.inf
+    ) -> None:
+        """Stand at width 0. The climb ends by the deadline, or soon after it has visited `most_nodes` nodes."""
+        self.problem, self.deadline, self._most_nodes = problem, deadline, most_nodes
         self.proven, self.nodes, self.stopped = 0, 0, ""
         self.ticket: Mask | None = None
         self.unsettled = problem.width + 1
@@ -119,9 +126,16 @@ class _Climb:
         self.learnt = np.zeros((0, problem.dimension)) if inputs is None else unit(inputs)
         self._starts = spread_directions(problem.dimension, STARTS, deadline.budget.seed)
 
-    def run(self) -> None:
-        """Widen the window until it holds a ticket, no neuron is left, or the time is up."""
-        size, hard = min(FIRST_WINDOW, self.problem.width), False
+    @property
+    def spent(self) -> str:
+        """Why the climb has to end here, or nothing."""
+        if self.deadline.expired:
+            return "the time limit was reached"
+        return f"{self._most_nodes} nodes were visited" if self.nodes >= self._most_nodes else ""
+
+    def run(self, first_window: int = FIRST_WINDOW) -> None:
+        """Widen the window until it holds a ticket, no neuron is left, or the effort is spent."""
+        size, hard = min(first_window, self.problem.width), False
         with ThreadPoolExecutor(self.deadline.budget.workers) as threads:
             while self.ticket is None and not self.stopped and self.proven < self.problem.width:
                 window = _Window(self, size, HARD if hard else 0)
@@ -152,7 +166,7 @@ class _Climb:
 class _Window:
     """Rows for the first `size` neurons, and the question which of them hold a ticket, a few more at a time."""
 
-    def __init__(self, climb: _Climb, size: int, stage: int) -> None:
+    def __init__(self, climb: Climb, size: int, stage: int) -> None:
         self._climb = climb
         self._problem = climb.problem.prefix(size)
         self._columns = Columns.of(self._problem)
@@ -160,6 +174,7 @@ class _Window:
         """The columns that are asked for: those before it."""
         self._walks: list[Walk] = []
         self._missed: list[Integers] = []
+        self._last_nodes = STAGES[-1].nodes
         self._enter(stage)
 
     @property
@@ -181,8 +196,8 @@ class _Window:
         """Branch until all choices among the first `width` neurons are refused, or the time is up."""
         climb = self._climb
         while self._walks:
-            if climb.deadline.expired:
-                climb.stopped = "the time limit was reached"
+            if spent := climb.spent:
+                climb.stopped = spent
                 return
             self._round(threads)
             if climb.nodes >= self._end or len(self._missed) >= PATIENCE:
@@ -192,18 +207,29 @@ class _Window:
     def _enter(self, stage: int) -> None:
         """Make or choose the rows of a stage."""
         climb, asked = self._climb, STAGES[stage]
-        self._stage, self._end = stage, climb.nodes + asked.nodes
+        is_last = stage == len(STAGES) - 1
+        self._stage, self._end = stage, climb.nodes + (self._last_nodes if is_last else asked.nodes)
         if asked.density is not None:
             seed = climb.deadline.budget.seed
             self._pool = Pool(self._problem, self._columns, climb.proven, climb.learnt, asked.density, seed)
         self._chosen = self._pool.busiest(asked.rows)
+
+    def _try_again(self) -> None:
+        """Enter the first trial of the rows that there are."""
+        self._last_nodes = min(MOST_NODES, LONGER * self._last_nodes)
+        self._pool.fade()
+        self._stage, self._end = HARD, self._climb.nodes + STAGES[HARD].nodes
+        self._chosen = self._pool.busiest(STAGES[HARD].rows)
 
     def _change_rows(self) -> None:
         """Enter the next stage once this one is over, or let the rows join that were missed."""
         for walk in self._walks:
             walk.teach()
         if self._climb.nodes >= self._end:
-            self._enter(self._stage + 1)
+            if self._stage < len(STAGES) - 1:
+                self._enter(self._stage + 1)
+            else:
+                self._try_again()
         else:
             self._chosen = np.concatenate([self._chosen, np.setdiff1d(np.concatenate(self._missed), self._chosen)])
         self._missed = []

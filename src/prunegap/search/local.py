@@ -183,8 +183,7 @@ class _Walk:
                 if self.deadline.expired:
                     return False
                 moves, seed = max(1, MOVES * pool.size // CHUNKS), int(random.integers(2**31))
-                sums = part.astype(np.float64) @ table
-                anneal(table, sums, self.low, self.high, part, owners, partners, begin, end, moves, seed)
+                anneal(table, self.low, self.high, part, owners, partners, begin, end, moves, seed)
                 sums = part.astype(np.float64) @ table
                 if not ((sums < self.low) | (sums > self.high)).any():
                     kept[pool] = part

@@ -19,6 +19,7 @@ from prunegap.search.local import LocalSearch
 from prunegap.search.planes import PlaneTickets
 from prunegap.search.portfolio import Portfolio
 from prunegap.search.program import ZeroOneProgram
+from prunegap.search.sampled import SampledClimb
 from prunegap.search.separable import SeparableSearch
 from prunegap.search.signs import SignClasses
 from prunegap.search.slices import InputSlices, slices_of
@@ -39,7 +40,10 @@ PROGRAM = ZeroOneProgram()
 LOCAL = LocalSearch()
 SWEEP = PlaneSweep(scout=LOCAL)
 CLIMB = NeuronClimb(scout=LOCAL)
-BALL = NeuronClimbBall(scout=LOCAL)
+# Local search meets tickets in networks with several times the neurons they need; below that, samples go further.
+SAMPLED = SampledClimb()
+NEURON_SCOUT = Portfolio("neuron-scout", (LocalSearch(restarts=21), SAMPLED))
+BALL = NeuronClimbBall(scout=NEURON_SCOUT)
 SEPARABLE = SeparableSearch()
 SIGNS = SignClasses()
 TARGET_KINK = TargetKink()
@@ -121,6 +125,8 @@ SEARCHES: dict[str, Search] = {
     PORTFOLIO.name: PORTFOLIO,
     FRACTIONAL.name: FRACTIONAL,
     LOCAL.name: LOCAL,
+    SAMPLED.name: SAMPLED,
+    NEURON_SCOUT.name: NEURON_SCOUT,
     NEURONS.name: NEURONS,
     SLICES.name: SLICES,
     PLANES.name: PLANES,

@@ -81,6 +81,10 @@ class Pool:
         broken = np.flatnonzero(excess > 0)
         return np.asarray(broken[np.argsort(-excess[broken], kind="stable")])
 
+    def fade(self) -> None:
+        """Let what rows decided so far count a tenth of what they will."""
+        self.acts[self.acts < MUST] //= 10
+
     def busiest(self, most: int | None) -> Integers:
         """Return up to `most` rows (None: all), those that decided most first."""
         return np.argsort(-self.acts, kind="stable")[:most]
