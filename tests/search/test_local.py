@@ -123,8 +123,8 @@ def test_annealing_returns_the_energy_of_what_it_keeps(inputs: int, shared: bool
     assert changed > 10
 
 
-def test_bounds_in_steps_are_met_only_where_the_given_ones_are() -> None:
-    """For all choices of seven columns, near the bounds of each."""
+def test_sums_in_steps_meet_their_bounds_where_the_given_ones_do() -> None:
+    """But for half a step a column: for all choices of seven columns, near the bounds of each."""
     random = np.random.default_rng(7)
     table = np.ascontiguousarray(random.normal(size=(7, 12)))
     choices = ((np.arange(128)[:, None] >> np.arange(7)) & 1).astype(np.float64)
@@ -136,7 +136,7 @@ def test_bounds_in_steps_are_met_only_where_the_given_ones_are() -> None:
         np.testing.assert_array_equal(rows[7:14], -rows[:7])
         found = choices.astype(np.int64) @ rows[:7].astype(np.int64)
         meets = ((found >= least) & (found <= most)).all(axis=1)
-        assert not (meets & ~((sums >= low) & (sums <= high)).all(axis=1)).any()
+        assert not (meets & ~((sums >= low - 4 * step) & (sums <= high + 4 * step)).all(axis=1)).any()
         met += int(meets.sum())
     assert met >= 128
 

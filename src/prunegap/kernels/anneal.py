@@ -2,7 +2,7 @@
 
 The energy of a kept set is sum_k max(0, low_k - s_k, s_k - high_k)^2 for the sums s = table^T kept. Of the columns
 that share an owner at most one is kept: keeping another drops it in the same move. Sums are held as integers, so that
-they never drift, sixteen to a vector; a move at 130 inputs takes some thirty nanoseconds.
+they never drift, sixteen to a vector.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def in_steps(table, low, high):
     """Return a table (c, k) and its bounds as integers, and the size of a step.
 
     rows (2 c + 1, k, up to a multiple of LANES) holds every column, then its negative, then zeros. Sums that meet the
-    integer bounds meet the given ones.
+    integer bounds meet the given ones up to half a step for every kept column.
     """
     count, inputs = table.shape
     whole = -(-inputs // LANES) * LANES
@@ -88,11 +88,10 @@ def in_steps(table, low, high):
         for i in range(count):
             rows[i, k] = np.int32(np.rint(table[i, k] / step))
             rows[count + i, k] = -rows[i, k]
-        # Each kept column is off by half a step at most.
         if low[k] > -np.inf:
-            least[k] = np.int32(np.ceil(low[k] / step)) + (count + 1) // 2
+            least[k] = np.int32(np.ceil(low[k] / step))
         if high[k] < np.inf:
-            most[k] = np.int32(np.floor(high[k] / step)) - (count + 1) // 2
+            most[k] = np.int32(np.floor(high[k] / step))
     return rows, least, most, step
 
 

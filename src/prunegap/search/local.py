@@ -55,6 +55,9 @@ SHRINKAGE, MORE_SHRINKAGE = 0.98, 0.93
 """Candidates are sought for this part of epsilon, so that fewer break between the inputs; the second beyond d = 3,
 where a proof takes the longer the nearer the error is to epsilon."""
 
+TOLERANCE = 1e-3
+"""Part of epsilon by which the sums may miss what is sought: annealing rounds them."""
+
 
 @final
 class LocalSearch(Search):
@@ -184,8 +187,8 @@ class _Walk:
                     return False
                 moves, seed = max(1, MOVES * pool.size // CHUNKS), int(random.integers(2**31))
                 anneal(table, self.low, self.high, part, owners, partners, begin, end, moves, seed)
-                sums = part.astype(np.float64) @ table
-                if not ((sums < self.low) | (sums > self.high)).any():
+                sums, tolerance = part.astype(np.float64) @ table, TOLERANCE * self.problem.epsilon
+                if not ((sums < self.low - tolerance) | (sums > self.high + tolerance)).any():
                     kept[pool] = part
                     return True
             hot = WARM
