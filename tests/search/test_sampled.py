@@ -48,7 +48,7 @@ def planted(width: int, seed: int) -> tuple[Problem, Mask]:
 def test_a_sample_that_holds_the_planted_neurons_gives_their_ticket(
     seed: int, workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Samples of two thirds of the neurons: several are needed, and the neurons come back in their own places."""
+    """The neurons come back in their own places."""
     problem, mask = planted(30, seed)
     monkeypatch.setattr(sampled, "NODES", 1)
     monkeypatch.setattr(sampled, "FURTHER", 20)

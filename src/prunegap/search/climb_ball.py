@@ -175,6 +175,7 @@ class _Window:
         self._walks: list[Walk] = []
         self._missed: list[Integers] = []
         self._last_nodes = STAGES[-1].nodes
+        self._pool: Pool
         self._enter(stage)
 
     @property
@@ -205,31 +206,25 @@ class _Window:
         climb.refused(width if climb.ticket is None else climb.ticket.least_width - 1)
 
     def _enter(self, stage: int) -> None:
-        """Make or choose the rows of a stage."""
-        climb, asked = self._climb, STAGES[stage]
-        is_last = stage == len(STAGES) - 1
+        """Make or choose the rows of a stage; behind the last comes the first trial, of the rows that there are."""
+        climb, again = self._climb, stage == len(STAGES)
+        stage = HARD if again else stage
+        asked, is_last = STAGES[stage], stage == len(STAGES) - 1
         self._stage, self._end = stage, climb.nodes + (self._last_nodes if is_last else asked.nodes)
-        if asked.density is not None:
+        if again:
+            self._last_nodes = min(MOST_NODES, LONGER * self._last_nodes)
+            self._pool.fade()
+        elif asked.density is not None:
             seed = climb.deadline.budget.seed
             self._pool = Pool(self._problem, self._columns, climb.proven, climb.learnt, asked.density, seed)
         self._chosen = self._pool.busiest(asked.rows)
-
-    def _try_again(self) -> None:
-        """Enter the first trial of the rows that there are."""
-        self._last_nodes = min(MOST_NODES, LONGER * self._last_nodes)
-        self._pool.fade()
-        self._stage, self._end = HARD, self._climb.nodes + STAGES[HARD].nodes
-        self._chosen = self._pool.busiest(STAGES[HARD].rows)
 
     def _change_rows(self) -> None:
         """Enter the next stage once this one is over, or let the rows join that were missed."""
         for walk in self._walks:
             walk.teach()
         if self._climb.nodes >= self._end:
-            if self._stage < len(STAGES) - 1:
-                self._enter(self._stage + 1)
-            else:
-                self._try_again()
+            self._enter(self._stage + 1)
         else:
             self._chosen = np.concatenate([self._chosen, np.setdiff1d(np.concatenate(self._missed), self._chosen)])
         self._missed = []
