@@ -77,6 +77,7 @@ def test_rows_come_and_go_in_the_middle_of_a_walk_without_a_choice_lost(
         Stage(FEW, None, None, 2),
         Stage(None, 40, 16, 4),
         Stage(None, 32, 16, last),
+        Stage(None, None, 16, 2),
     )
     values = {"STAGES": stages, "CHUNK_NODES": 1, "PATIENCE": 1, "FIRST_WINDOW": 6, "FIRST_WIDTH": 3, "STEP": 2}
     for name, value in values.items():
@@ -116,11 +117,11 @@ def test_a_walk_lists_the_choices_that_meet_its_rows_also_where_it_changes_rows(
     """A walk that is interrupted after every solution lists the same ones as brute force."""
     pool = loose(1.3)
     rows = np.random.default_rng(chosen).permutation(pool.size)[:chosen]
-    seen, walk = [], Walk(pool, rows, None, busy)
+    seen, walk = [], Walk(pool.laid_out(rows), None, busy)
     while walk.advance(1 << 30) == SOLUTION:
         seen.append(tuple(walk.kept))
         walk.teach()
-        walk = Walk(pool, rows, walk, busy)
+        walk = Walk(pool.laid_out(rows), walk, busy)
     assert len(seen) == len(set(seen))
     assert set(seen) == meeting(pool, rows) != set()
 
@@ -131,12 +132,12 @@ def test_a_walk_that_is_narrowed_lists_the_narrower_choices_that_are_left(below:
     pool = loose(2.0)
     for first in range(30):
         rows = np.arange(first % 5, pool.size, 3 + first % 5)
-        seen, walk = [], Walk(pool, rows)
+        seen, walk = [], Walk(pool.laid_out(rows))
         while len(seen) < first and walk.advance(1 << 30) == SOLUTION:
             seen.append(tuple(walk.kept))
         if walk.advance(1 + first % 5) == SOLUTION:
             seen.append(tuple(walk.kept))
-        walk, left = Walk(pool, rows, walk, None, below), []
+        walk, left = Walk(pool.laid_out(rows), walk, None, below), []
         while walk.advance(1 << 30) == SOLUTION:
             left.append(tuple(walk.kept))
         expected = {choice for choice in meeting(pool, rows) if max(choice, default=-1) < below}
@@ -160,7 +161,7 @@ def test_walks_that_are_split_list_the_same_choices(chunk: int) -> None:
     """Whatever is split off, and whenever: every choice that meets the rows is listed once, by one of the walks."""
     pool = loose(1.3)
     rows = np.arange(0, pool.size, 3)
-    seen, walks, most = [], [Walk(pool, rows, None, 16)], 1
+    seen, walks, most = [], [Walk(pool.laid_out(rows), None, 16)], 1
     while walks:
         walk = walks.pop()
         verdict = walk.advance(chunk)

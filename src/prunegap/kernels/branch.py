@@ -52,6 +52,9 @@ MOST_GAIN, LEAST_WEIGHT = 1e12, np.float32(1e-20)
 QUIET = 0.01
 """Rows that weigh less than so much of the greatest weight of a row in any column have no say either."""
 
+TOGETHER = 2048
+"""Rows that take in all that was decided before the next ones do: more of them would not stay in a cache."""
+
 SLACK = 3
 """Rows with more left than so many times their greatest free entry have no say in the choice of a column."""
 
@@ -106,6 +109,40 @@ def room_left(steps: Integers, above: Places, below: Places, free: int) -> tuple
         above - np.minimum(undecided, 0).sum(axis=0, dtype=np.int64),
         below + np.maximum(undecided, 0).sum(axis=0, dtype=np.int64),
     )
+
+
+@compiled
+def left_at_levels(steps, above, below, states, levels, ups, downs):
+    """Work out what is left to each row at the first `levels` levels of a walk; return at how many no row is broken.
+
+    above and below (rows,) are the bounds, ups and downs as `propagate` takes them; each level of `states` decides
+    what the level before it does, and more.
+    """
+    n, rows = steps.shape
+    for level in range(levels):
+        at, signs = level * rows, 0
+        if level == 0:
+            up, down = above.copy(), below.copy()
+            for j in range(n):
+                state = states[0, j]
+                if state == 0:
+                    continue
+                for r in range(rows):
+                    k = np.int64(steps[j, r])
+                    up[r] -= k if state == 1 else min(k, 0)
+                    down[r] += k if state == 1 else max(k, 0)
+            for r in range(rows):
+                ups[0, r], downs[0, r] = min(CAP, up[r]), min(CAP, down[r])
+                signs |= ups[0, r] | downs[0, r]
+        else:
+            repeat(ups, at - rows, at, rows)
+            repeat(downs, at - rows, at, rows)
+            for j in range(n):
+                if states[level, j] != FREE and states[level - 1, j] == FREE:
+                    signs |= decide(steps, j * rows, ups, downs, at, rows, np.int64(states[level, j]))
+        if signs < 0:
+            return level
+    return levels
 
 
 @inlined
@@ -194,16 +231,25 @@ def propagate(
                 break
         if busy == rows:
             return True
-        if answered == 0 and at > 0:
-            for left in (ups, downs, reach):
-                repeat(left, level - rows + busy, level + busy, rows - busy)
-        while answered < fixed:
-            column = trail[answered]
-            answered += 1
-            kept = np.int64(states[at, column])
-            if decide(steps, column * rows + busy, ups, downs, level + busy, rows - busy, kept) < 0:
-                blame(ups, downs, at, busy, rows, weights, gain, acts)
-                return False
+        until, blamed = fixed, -1
+        for begin in range(busy, rows, TOGETHER):
+            count = min(TOGETHER, rows - begin)
+            if answered == 0 and at > 0:
+                for left in (ups, downs, reach):
+                    repeat(left, level - rows + begin, level + begin, count)
+            for i in range(answered, until):
+                column = trail[i]
+                kept = np.int64(states[at, column])
+                if decide(steps, column * rows + begin, ups, downs, level + begin, count, kept) < 0:
+                    # The rows to blame are those that the first column breaks which breaks any.
+                    if blamed < 0 or i + 1 < until:
+                        blamed = begin
+                    until = i + 1
+                    break
+        if blamed >= 0:
+            blame(ups, downs, at, blamed, rows, weights, gain, acts)
+            return False
+        answered = fixed
         count = find_tight(ups, downs, level + busy, reach, tight, rows - busy)
         fixed = settle(
             steps, sizes, shifts, states, ups, downs, reach, at, trail, fixed, acts, tight, marks, count, busy

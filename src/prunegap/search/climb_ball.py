@@ -27,7 +27,7 @@ from prunegap.search.ascent import spread_directions, unit, violated_inputs
 from prunegap.search.base import Deadline, Search, certified
 from prunegap.search.program import MAX_MAGNITUDE, Columns
 from prunegap.search.stencils import FEW, MANY, Density
-from prunegap.search.window_rows import Integers, Pool, Walk
+from prunegap.search.window_rows import ChosenRows, Integers, Pool, Walk
 
 FIRST_WINDOW, WINDOW_STEP = 40, 0.2
 """Rows are made for a window of neurons, and again for one that is larger by this part, once it holds no ticket."""
@@ -59,13 +59,15 @@ STAGES = (
     Stage(MANY, None, None, 2500),
     Stage(None, 3000, 800, 20_000),
     Stage(None, 2000, 400, 200_000),
+    Stage(None, None, 400, 5000),
 )
-HARD = 2
-"""Windows begin with the first stage, or, once one was hard, with this: two trials of many rows, and what is left.
+HARD, CHOSEN, LONG = 2, 3, 4
+"""Windows begin with the first stage, or, once one was hard, with HARD: two trials of many rows, and what is left.
 
-Those are tried again, and chosen anew, whenever the last stage is over: which rows decide depends on the branch."""
+Those are tried again, and chosen anew (CHOSEN), whenever the LONG stage is over: which rows decide depends on the
+branch."""
 LONGER, MOST_NODES = 1.3, 500_000
-"""By which factor, and up to how many nodes, the last stage grows each time."""
+"""By which factor, and up to how many nodes, the long stage grows each time."""
 
 PATIENCE = 32
 """Solutions that rows left aside refuse before these rows join."""
@@ -174,8 +176,9 @@ class _Window:
         """The columns that are asked for: those before it."""
         self._walks: list[Walk] = []
         self._missed: list[Integers] = []
-        self._last_nodes = STAGES[-1].nodes
+        self._long = STAGES[LONG].nodes
         self._pool: Pool
+        self._rows: ChosenRows
         self._enter(stage)
 
     @property
@@ -190,7 +193,8 @@ class _Window:
             width = min(self._problem.width, max(climb.proven + STEP, FIRST_WIDTH))
             self._below = int(np.searchsorted(columns.neurons, width))
             self._pool.ask_for_one_behind(climb.proven)
-            self._walks = [Walk(self._pool, self._chosen, None, STAGES[self._stage].busy, self._below)]
+            self._rows = self._pool.laid_out(self._rows.chosen)
+            self._walks = [Walk(self._rows, None, STAGES[self._stage].busy, self._below)]
             self._decide(width, threads)
 
     def _decide(self, width: int, threads: ThreadPoolExecutor) -> None:
@@ -206,18 +210,18 @@ class _Window:
         climb.refused(width if climb.ticket is None else climb.ticket.least_width - 1)
 
     def _enter(self, stage: int) -> None:
-        """Make or choose the rows of a stage; behind the last comes the first trial, of the rows that there are."""
-        climb, again = self._climb, stage == len(STAGES)
-        stage = HARD if again else stage
-        asked, is_last = STAGES[stage], stage == len(STAGES) - 1
-        self._stage, self._end = stage, climb.nodes + (self._last_nodes if is_last else asked.nodes)
-        if again:
-            self._last_nodes = min(MOST_NODES, LONGER * self._last_nodes)
+        """Make or choose the rows of a stage; behind the last come again the trials of chosen ones."""
+        climb, stage = self._climb, CHOSEN if stage == len(STAGES) else stage
+        asked = STAGES[stage]
+        self._stage, self._end = stage, climb.nodes + (self._long if stage == LONG else asked.nodes)
+        if stage == LONG:
+            self._long = min(MOST_NODES, LONGER * self._long)
+        elif stage > LONG:
             self._pool.fade()
-        elif asked.density is not None:
+        if asked.density is not None:
             seed = climb.deadline.budget.seed
             self._pool = Pool(self._problem, self._columns, climb.proven, climb.learnt, asked.density, seed)
-        self._chosen = self._pool.busiest(asked.rows)
+        self._rows = self._pool.laid_out(self._pool.busiest(asked.rows))
 
     def _change_rows(self) -> None:
         """Enter the next stage once this one is over, or let the rows join that were missed."""
@@ -226,14 +230,16 @@ class _Window:
         if self._climb.nodes >= self._end:
             self._enter(self._stage + 1)
         else:
-            self._chosen = np.concatenate([self._chosen, np.setdiff1d(np.concatenate(self._missed), self._chosen)])
+            chosen = self._rows.chosen
+            missed = np.setdiff1d(np.concatenate(self._missed), chosen)
+            self._rows = self._pool.laid_out(np.concatenate([chosen, missed]))
         self._missed = []
         self._resume()
 
     def _resume(self) -> None:
         """Go on over the rows and columns that count from now on."""
         busy = STAGES[self._stage].busy
-        self._walks = [Walk(self._pool, self._chosen, walk, busy, self._below) for walk in self._walks]
+        self._walks = [Walk(self._rows, walk, busy, self._below) for walk in self._walks]
 
     def _round(self, threads: ThreadPoolExecutor) -> None:
         """Walk on with all threads, and take in what they found one after the other, so that a run repeats."""
@@ -245,7 +251,8 @@ class _Window:
                 break
             self._walks.append(other)
         before = sum(walk.nodes for walk in self._walks)
-        verdicts = list(threads.map(lambda walk: walk.advance(CHUNK_NODES), self._walks))
+        chunk = int(min(CHUNK_NODES, max(1, (self._end - climb.nodes) // len(self._walks))))
+        verdicts = list(threads.map(lambda walk: walk.advance(chunk), self._walks))
         climb.nodes += sum(walk.nodes for walk in self._walks) - before
         for walk, verdict in zip(self._walks, verdicts, strict=True):
             if verdict == IMPOSSIBLE:

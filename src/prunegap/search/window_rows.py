@@ -8,12 +8,13 @@ earn their place, and what it lets pass is put to all the others.
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from prunegap.kernels.branch import CAP, DEPTH, FREE, NODES, follow, laid_out, states_of, whole_vectors
+from prunegap.kernels.branch import CAP, DEPTH, FREE, NODES, follow, laid_out, left_at_levels, states_of
 from prunegap.kernels.row_vectors import LANES
 from prunegap.kernels.tents import MOST
 from prunegap.model.network import Matrix
@@ -30,7 +31,8 @@ MUST = 1 << 40
 class Pool:
     """All rows known about one window: -below <= steps^T m <= above for every ticket m; steps has shape (n, rows).
 
-    `weights` says how often each row broke, `acts` how often it decided something, over all walks so far.
+    `weights` says how often each row broke, `acts` how often it decided something, over all walks so far. Sizes,
+    shifts and greatest entries are kept as walks need them (`kernels.branch.laid_out`).
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class Pool:
         self.problem, self.columns = problem, columns
         self.steps = np.zeros((columns.neurons.size, 0), dtype=np.int32)
         self.above = self.below = np.zeros(0, dtype=np.int64)
+        self._laid = _described(self.steps)
         self.weights, self.acts = np.ones(0, dtype=np.float32), np.zeros(0, dtype=np.int64)
         count = columns.neurons.size
         self._add(Rows(np.ones((1, count), dtype=np.int64), np.ones(1, dtype=np.int64), np.full(1, count)))
@@ -57,6 +60,8 @@ class Pool:
     def ask_for_one_behind(self, proven: int) -> None:
         """Let the first row say that a ticket keeps one of the neurons behind the first `proven`, which hold none."""
         self.steps[:, 0] = self.columns.neurons >= proven
+        for mine, new in zip(self._laid, _described(self.steps[:, :1]), strict=True):
+            mine[:1] = new
 
     def learn(self, inputs: Matrix) -> None:
         """Add the rows at `inputs`, shape (k, d)."""
@@ -68,7 +73,9 @@ class Pool:
         least = np.minimum(rows.coefficients, 0).sum(axis=1)
         useful = (rows.upper < most) | (rows.lower > least)
         count = int(useful.sum())
-        self.steps = np.concatenate([self.steps, rows.coefficients[useful].T.astype(np.int32)], axis=1)
+        steps = rows.coefficients[useful].T.astype(np.int32)
+        self.steps = np.concatenate([self.steps, steps], axis=1)
+        self._laid = tuple(np.concatenate(parts) for parts in zip(self._laid, _described(steps), strict=True))
         self.above = np.concatenate([self.above, rows.upper[useful]])
         self.below = np.concatenate([self.below, -rows.lower[useful]])
         self.weights = np.concatenate([self.weights, np.ones(count, dtype=np.float32)])
@@ -89,36 +96,48 @@ class Pool:
         """Return up to `most` rows (None: all), those that decided most first."""
         return np.argsort(-self.acts, kind="stable")[:most]
 
+    def laid_out(self, chosen: Integers) -> ChosenRows:
+        """Return some of the rows as walks take them, with rows behind them that nothing breaks."""
+        behind = -chosen.size % LANES
+        steps = np.zeros((self.steps.shape[0], chosen.size + behind), dtype=np.int32)
+        np.take(self.steps, chosen, axis=1, out=steps[:, : chosen.size])
+        sizes, shifts, greatest = (_padded(part[chosen], behind, 0) for part in self._laid)
+        above, below = (_padded(bound[chosen], behind, CAP) for bound in (self.above, self.below))
+        return ChosenRows(self, chosen, (steps, sizes, shifts), greatest, above, below)
+
+
+@dataclass(frozen=True, eq=False)
+class ChosenRows:
+    """Rows of a pool as walks share them: `laid` as `kernels.branch.follow` takes them, and their bounds."""
+
+    pool: Pool
+    chosen: Integers
+    laid: tuple[NDArray[np.int32], NDArray[np.uint16], NDArray[np.int32]]
+    greatest: NDArray[np.int32]
+    above: Integers
+    below: Integers
+
 
 class Walk:
     """A resumable walk over the choices of columns that meet chosen rows."""
 
     def __init__(
-        self,
-        pool: Pool,
-        chosen: Integers,
-        before: Walk | None = None,
-        busy: int | None = None,
-        below: int | None = None,
+        self, rows: ChosenRows, before: Walk | None = None, busy: int | None = None, below: int | None = None
     ) -> None:
         """Begin, or go on where the walk `before`, over other rows of this window, stands.
 
         The first `busy` rows (all: None) choose the columns and are asked before the others. Only choices of the
         first `below` columns (all: None) are looked for.
         """
-        self._pool, self._chosen = pool, chosen
-        steps, self._above, self._below = whole_vectors(pool.steps[:, chosen], pool.above[chosen], pool.below[chosen])
-        laid = laid_out(steps)
-        self._rows, greatest = laid[:-1], laid[-1]
-        count, rows = steps.shape
-        self._weights, self._acts = np.ones(rows, dtype=np.float32), np.zeros(rows, dtype=np.int64)
-        self._weights[: chosen.size] = pool.weights[chosen]
+        self._rows = rows
+        (count, size), chosen = rows.laid[0].shape, rows.chosen
+        self._weights, self._acts = np.ones(size, dtype=np.float32), np.zeros(size, dtype=np.int64)
+        self._weights[: chosen.size] = rows.pool.weights[chosen]
         self._gain = np.ones(1)
-        self._busy = rows if busy is None else min(rows, busy // LANES * LANES)
+        self._busy = size if busy is None else min(size, busy // LANES * LANES)
         self._states = states_of(count + 2, count)
-        self._left = np.zeros((count + 2, rows), dtype=np.int32), np.zeros((count + 2, rows), dtype=np.int32)
-        # Nothing is known yet about which of a row's entries are decided.
-        self._reach = np.repeat(greatest[None, :], count + 2, axis=0)
+        self._left = np.zeros((count + 2, size), dtype=np.int32), np.zeros((count + 2, size), dtype=np.int32)
+        self._reach = np.zeros((count + 2, size), dtype=np.int32)
         self._path = np.zeros(count + 2, dtype=np.int64), np.zeros(count + 2, dtype=np.int8)
         self._meta = np.array([count - 1, -1, 0])
         below = count if below is None else below
@@ -147,18 +166,12 @@ class Walk:
 
     def _stand(self, states: NDArray[np.int8]) -> None:
         """Stand at the last of these levels, or before the first at which a row is broken."""
-        # Sums stay below 2^30, so products of doubles are exact, and far quicker than those of integers.
-        steps = self._rows[0]
-        kept, free = (states == 1).astype(np.float64), (states == FREE).astype(np.float64)
-        sums = (kept @ steps).astype(np.int64)
-        ups = self._above - sums - (free @ np.minimum(steps, 0)).astype(np.int64)
-        downs = self._below + sums + (free @ np.maximum(steps, 0)).astype(np.int64)
-        broken = np.flatnonzero((np.minimum(ups, downs) < 0).any(axis=1))
-        levels = int(broken[0]) if broken.size else len(states)
+        rows = self._rows
+        self._states[: len(states)] = states
+        levels = left_at_levels(rows.laid[0], rows.above, rows.below, self._states, len(states), *self._left)
+        # Nothing is known yet about which of a row's entries are decided.
+        self._reach[:levels] = rows.greatest
         self._meta[DEPTH] = levels - 1
-        self._states[:levels] = states[:levels]
-        for left, whole in zip(self._left, (ups, downs), strict=True):
-            left[:levels] = np.minimum(whole[:levels], CAP)
 
     def split(self) -> Walk | None:
         """Return a walk that takes over the greatest branch still to be followed, or None where there is none."""
@@ -194,20 +207,29 @@ class Walk:
         """Go on for about so many nodes; return PAUSED, SOLUTION or IMPOSSIBLE (`kernels.branch`)."""
         return int(
             follow(
-                *self._rows, self._weights, self._gain, self._acts, self._states, *self._left, self._reach,
+                *self._rows.laid, self._weights, self._gain, self._acts, self._states, *self._left, self._reach,
                 *self._path, self._meta, self._busy, nodes,
             )
         )  # fmt: skip
 
     def teach(self) -> None:
         """Tell the pool what the rows did."""
-        count = self._chosen.size
-        self._pool.weights[self._chosen] = self._weights[:count] / np.float32(self._gain[0])
-        self._pool.acts[self._chosen] += self._acts[:count]
+        pool, chosen = self._rows.pool, self._rows.chosen
+        pool.weights[chosen] = self._weights[: chosen.size] / np.float32(self._gain[0])
+        pool.acts[chosen] += self._acts[: chosen.size]
         self._acts[:] = 0
+
+
+def _described(steps: NDArray[np.int32]) -> tuple[NDArray[Any], ...]:
+    _, sizes, shifts, greatest = laid_out(steps)
+    return sizes, shifts, greatest
 
 
 def _first_levels(array: NDArray[Any], levels: int) -> NDArray[Any]:
     first = np.zeros_like(array)
     first[:levels] = array[:levels]
     return first
+
+
+def _padded(array: NDArray[Any], behind: int, value: int) -> NDArray[Any]:
+    return np.pad(array, [(0, behind), *[(0, 0)] * (array.ndim - 1)], constant_values=value)
