@@ -15,7 +15,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from prunegap.kernels.vector_code import called, memory_of, spread_over
+from prunegap.kernels.vector_code import called, memory_of, spread_over, store_chosen
 
 LANES = 16
 WIDE = 32
@@ -82,11 +82,13 @@ class _Listed:
         return self._builder.load(self._count)
 
     def put(self, wanted: Any, lists: dict[Any, Any]) -> None:
-        """Append the wanted lanes of the vectors that `lists` names by the ends of their lists."""
+        """Append the wanted lanes of the vectors that `lists` names by the ends of their lists.
+
+        Up to a vector behind the new ends may be overwritten.
+        """
         builder, word = self._builder, ir.IntType(LANES)
         for end, vector in lists.items():
-            name = f"llvm.masked.compressstore.v{LANES}{vector.type.element.intrinsic_name}"
-            called(builder, name, ir.VoidType(), [vector, end, wanted])
+            store_chosen(builder, vector, wanted, end)
         ones = called(builder, f"llvm.ctpop.i{LANES}", word, [builder.bitcast(wanted, word)])
         more = builder.zext(ones, _INDEX)
         builder.store(builder.add(self.count, more), self._count)

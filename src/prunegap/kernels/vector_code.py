@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba.core import cgutils
 
 
@@ -35,3 +35,19 @@ def gathered(builder: Any, start: Any, offsets: Any, vector: Any) -> Any:
     everywhere = ir.Constant(ir.VectorType(ir.IntType(1), lanes), [1] * lanes)
     name = f"llvm.masked.gather.v{lanes}{element.intrinsic_name}.v{lanes}p0"
     return called(builder, name, vector, [places, ir.IntType(32)(1), everywhere, ir.Constant(vector, ir.Undefined)])
+
+
+def store_chosen(builder: Any, vector: Any, chosen: Any, end: Any) -> None:
+    """Store the chosen lanes of a vector from `end` on, one behind the other, and anything up to a vector behind them.
+
+    They are gathered in a register, since AMD's Zen 4 takes some hundred cycles to do so in memory. LLVM can say that
+    from its version 19 on.
+    """
+    suffix = f"v{vector.type.count}{vector.type.element.intrinsic_name}"
+    if binding.llvm_version_info < (19,):
+        called(builder, f"llvm.masked.compressstore.{suffix}", ir.VoidType(), [vector, end, chosen])
+        return
+    anything = ir.Constant(vector.type, ir.Undefined)
+    name = f"llvm.experimental.vector.compress.{suffix}"
+    together = called(builder, name, vector.type, [vector, chosen, anything])
+    builder.store(together, builder.bitcast(end, vector.type.as_pointer()), align=4)
