@@ -69,9 +69,9 @@ class Claim:
         goal, goal_unit = _common(self.target.tolist())
         unit = max(entry_unit * output_unit, goal_unit)
         factor = unit // (entry_unit * output_unit)
-        rows = [tuple(entries[k : k + d]) for k in range(0, len(entries), d)]
+        rows = list(zip(*[iter(entries)] * d, strict=True))
         scales = [output * factor for output in outputs]
-        pieces = [tuple(scale * entry for entry in row) for scale, row in zip(scales, rows, strict=True)]
+        pieces = [tuple([scale * entry for entry in row]) for scale, row in zip(scales, rows, strict=True)]
         return Exact(rows, pieces, tuple(entry * (unit // goal_unit) for entry in goal), unit)
 
     def scaled(self) -> Scaled:
@@ -148,7 +148,7 @@ class Scaled:
 
 def _common(values: list[float]) -> tuple[list[int], int]:
     """Return the values as integers over one power of two, and that power."""
-    ratios = [value.as_integer_ratio() for value in values]
+    ratios = list(map(float.as_integer_ratio, values))
     unit = max((denominator for _, denominator in ratios), default=1)
     return [numerator * (unit // denominator) for numerator, denominator in ratios], unit
 

@@ -12,7 +12,6 @@ import math
 from collections.abc import Iterator
 from functools import cmp_to_key
 from itertools import pairwise
-from typing import NamedTuple
 
 from prunegap.certify.claim import Claim, IntegerVector
 from prunegap.certify.rounding import root_enclosure
@@ -24,20 +23,11 @@ METHOD = "exact-rational"
 Point = tuple[int, int]
 
 
-class Arc(NamedTuple):
-    """The directions from `start` counter-clockwise to `end` (less than half a turn), where p(x) = <slope, x>."""
-
-    start: Point
-    end: Point
-    slope: Point
-
-
-class Peak(NamedTuple):
-    """A value sqrt(square / norm) of |f - g| reached in the direction `where`."""
-
-    square: int
-    norm: int
-    where: Point
+Arc = tuple[Point, Point, Point]
+"""(start, end, slope): the directions from `start` counter-clockwise to `end`, less than half a turn, where
+p(x) = <slope, x>. Plain tuples, since a proof makes thousands."""
+Peak = tuple[int, int, Point]
+"""(square, norm, where): a value sqrt(square / norm) of |f - g|, reached in the direction `where`."""
 
 
 def certify_plane(claim: Claim) -> Certificate:
@@ -48,19 +38,21 @@ def certify_plane(claim: Claim) -> Certificate:
     """
     exact = claim.exact()
     rows, pieces, target = planar(exact.rows), planar(exact.pieces), planar([exact.target])[0]
-    best = Peak(0, 1, target)
+    linear = claim.readout is Readout.LINEAR
+    best_square, best_norm, best_where = 0, 1, target
     for arc in arcs(rows, pieces, target):
-        for form, start, end in _forms(arc, target, claim.readout):
-            peak = peak_on(form, start, end)
-            if peak.square * best.norm > best.square * peak.norm:
-                best = peak
-    lower, upper = root_enclosure(best.square, best.norm * exact.unit**2)
-    largest = max(abs(best.where[0]), abs(best.where[1]))
-    worst = tuple(coordinate / largest for coordinate in best.where[: claim.dimension])
+        for form, start, end in _forms(arc, target, linear):
+            square, norm, where = peak_on(form, start, end)
+            if square * best_norm > best_square * norm:
+                best_square, best_norm, best_where = square, norm, where
+    lower, upper = root_enclosure(best_square, best_norm * exact.unit**2)
+    largest = max(abs(best_where[0]), abs(best_where[1]))
+    worst = tuple(coordinate / largest for coordinate in best_where[: claim.dimension])
     return Certificate(lower, upper, METHOD, worst)
 
 
 def planar(vectors: list[IntegerVector]) -> list[Point]:
+    """Return vectors of one or two coordinates with two."""
     return [(vector[0], vector[1] if len(vector) > 1 else 0) for vector in vectors]
 
 
@@ -83,7 +75,7 @@ def arcs(rows: list[Point], pieces: list[Point], target: Point) -> Iterator[Arc]
     for k, (start, end) in enumerate(pairwise(turn)):
         if k > 0:
             x, y = x + jumps[k][0], y + jumps[k][1]
-        yield Arc(start, end, (x, y))
+        yield start, end, (x, y)
 
 
 def _half_turn(rows: list[Point], pieces: list[Point], target: Point) -> tuple[list[Point], list[Point]]:
@@ -124,7 +116,7 @@ def _compare(one: tuple[Point, Point], other: tuple[Point, Point]) -> int:
     return (turn < 0) - (turn > 0)
 
 
-def _forms(arc: Arc, target: Point, readout: Readout) -> Iterator[tuple[Point, Point, Point]]:
+def _forms(arc: Arc, target: Point, linear: bool) -> Iterator[tuple[Point, Point, Point]]:
     """Yield linear forms with the sub-arcs on which they hold; |f - g| on the arc is the largest of them and 0.
 
     With h = <w*, x>, linear readout: |p - relu(h)|. Relu readout: relu(p) where h <= 0; where h >= 0 it is
@@ -135,7 +127,7 @@ def _forms(arc: Arc, target: Point, readout: Readout) -> Iterator[tuple[Point, P
     excess = (slope[0] - target[0], slope[1] - target[1]) if active else slope
     yield excess, start, end
     lack = (-excess[0], -excess[1])
-    if readout is Readout.LINEAR:
+    if linear:
         yield lack, start, end
     elif active:
         at_start, at_end = _dot(slope, start), _dot(slope, end)
@@ -156,13 +148,13 @@ def peak_on(form: Point, start: Point, end: Point) -> Peak:
     x, y = form
     (a, b), (c, d) = start, end
     if a * y >= b * x and x * d >= y * c:
-        return Peak(x * x + y * y, 1, form)
+        return x * x + y * y, 1, form
     first, last = x * a + y * b, x * c + y * d
     if first <= 0 and last <= 0:
-        return Peak(0, 1, start)
+        return 0, 1, start
     if last <= 0:
-        return Peak(first * first, a * a + b * b, start)
+        return first * first, a * a + b * b, start
     if first <= 0:
-        return Peak(last * last, c * c + d * d, end)
-    one, other = Peak(first * first, a * a + b * b, start), Peak(last * last, c * c + d * d, end)
-    return one if one.square * other.norm >= other.square * one.norm else other
+        return last * last, c * c + d * d, end
+    one, other, one_norm, other_norm = first * first, last * last, a * a + b * b, c * c + d * d
+    return (one, one_norm, start) if one * other_norm >= other * one_norm else (other, other_norm, end)

@@ -69,13 +69,13 @@ def certify_planes(claim: Claim) -> Certificate:
 def _sup(exact: Exact, groups: list[Group], ours: int, theirs: int) -> tuple[Fraction, Vector]:
     """Return the square of sup over the ball of ours p + theirs h, in units of 1 / unit^2, and its place."""
     peaks = [_group_peak(exact, group, ours, theirs) for group in groups]
-    squares = [Fraction(peak.square, peak.norm) for peak in peaks]
+    squares = [Fraction(square, norm) for square, norm, _ in peaks]
     total = sum(squares, Fraction(0))
     where = np.zeros(len(exact.target))
-    for group, peak, square in zip(groups, peaks, squares, strict=True):
+    for group, (_, _, place), square in zip(groups, peaks, squares, strict=True):
         if square > 0:
-            largest = max(abs(peak.where[0]), abs(peak.where[1]))
-            direction = np.array([coordinate / largest for coordinate in peak.where])
+            largest = max(abs(place[0]), abs(place[1]))
+            direction = np.array([coordinate / largest for coordinate in place])
             length = float(np.sqrt(float(square / total)))
             where[group] = (length * direction / np.linalg.norm(direction))[: len(group)]
     return total, where
@@ -88,10 +88,9 @@ def _group_peak(exact: Exact, group: Group, ours: int, theirs: int) -> Peak:
         planar([tuple(vectors[k][j] for j in group) for k in inside]) for vectors in (exact.rows, exact.pieces)
     )
     target = planar([tuple(exact.target[j] for j in group)])[0]
-    best = Peak(0, 1, target)
-    for arc in arcs(rows, pieces, target if any(target) else (1, 0)):
-        form = tuple(ours * slope + theirs * goal for slope, goal in zip(arc.slope, target, strict=True))
-        peak = peak_on((form[0], form[1]), arc.start, arc.end)
-        if peak.square * best.norm > best.square * peak.norm:
+    best: Peak = 0, 1, target
+    for start, end, (x, y) in arcs(rows, pieces, target if any(target) else (1, 0)):
+        peak = peak_on((ours * x + theirs * target[0], ours * y + theirs * target[1]), start, end)
+        if peak[0] * best[1] > best[0] * peak[1]:
             best = peak
     return best

@@ -38,7 +38,7 @@ def gathered(builder: Any, start: Any, offsets: Any, vector: Any) -> Any:
 
 
 def store_chosen(builder: Any, vector: Any, chosen: Any, end: Any) -> None:
-    """Store the chosen lanes of a vector from `end` on, one behind the other, and anything up to a vector behind them.
+    """Store the chosen lanes of a vector from `end` on, one behind the other, and anything in the rest of a vector.
 
     They are gathered in a register, since AMD's Zen 4 takes some hundred cycles to do so in memory. LLVM can say that
     from its version 19 on.

@@ -35,6 +35,8 @@ RETRIALS = 3
 """How often widths tried in vain are tried again, where time is left."""
 SWEEP_SHARE = 0.85
 """Part of a cell's time for a search that finds the least width itself; the rest is its scout's, if it needs one."""
+CLEARLY_LESS = 0.999
+"""An epsilon below so much of the target's norm in floats is below the norm."""
 LEAST_SHARE = 0.01
 """A cell stops where less than this part of its time is left."""
 
@@ -214,7 +216,7 @@ def minimal_width(
     effort, known = effort or Effort(), known or WidthInterval(cell)
     run = _Run(_Bracket(known), effort, Deadline(Budget(effort.seconds)), choose, overseer, known.seconds)
     if run.bracket.upper is None and run.bracket.lower < 0:
-        _try_empty(run.bracket, cell.problem(0))
+        _try_empty(run.bracket, cell)
     stopped = _shrink(run)
     return run.bracket.interval(run.seconds, stopped)
 
@@ -247,9 +249,12 @@ class _Run:
             self.overseer.narrowed(self.bracket.interval(self.seconds))
 
 
-def _try_empty(bracket: _Bracket, problem: Problem) -> None:
+def _try_empty(bracket: _Bracket, cell: Cell) -> None:
     """Ask about width 0: the empty ticket has error ||w*||."""
-    empty = Mask.from_rows(np.zeros((0, problem.dimension), dtype=np.bool_))
+    if cell.epsilon < CLEARLY_LESS * np.linalg.norm(cell.draw.target()):
+        bracket.lower = 0
+        return
+    problem, empty = cell.problem(0), Mask.of_neurons([], 0, cell.dimension)
     certificate = certify(problem, empty)
     if certificate.proves(problem.epsilon):
         bracket.reason = "the empty ticket is good enough"
