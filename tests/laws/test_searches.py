@@ -35,7 +35,7 @@ EXACT = [
     for name in SEARCHES
     if name
     not in (
-        "separable", "local", "sampled", "neuron-scout", "fractional", "slices", "planes", "block-scout", "signs",
+        "separable", "local", "hunt", "fractional", "slices", "planes", "block-scout", "signs",
         "fine", "target-kink",
     )
 ]  # fmt: skip

@@ -15,9 +15,10 @@ from prunegap.model.granularity import Neuron, Weight
 from prunegap.model.network import Network, Readout
 from prunegap.model.outcome import Status
 from prunegap.model.problem import Problem
-from prunegap.search import climb_ball
+from prunegap.search import climb_windows
 from prunegap.search.base import Budget
-from prunegap.search.climb_ball import NeuronClimbBall, Stage
+from prunegap.search.climb_ball import NeuronClimbBall
+from prunegap.search.climb_windows import Stage
 from prunegap.search.program import Columns, ZeroOneProgram
 from prunegap.search.stencils import FEW
 from prunegap.search.window_rows import Integers, Pool, Walk
@@ -81,7 +82,7 @@ def test_rows_come_and_go_in_the_middle_of_a_walk_without_a_choice_lost(
     )
     values = {"STAGES": stages, "CHUNK_NODES": 1, "PATIENCE": 1, "FIRST_WINDOW": 6, "FIRST_WIDTH": 3, "STEP": 2}
     for name, value in values.items():
-        monkeypatch.setattr(climb_ball, name, value)
+        monkeypatch.setattr(climb_windows, name, value)
     for seed in SEEDS:
         above, below = around(made(3, seed, 9, Readout.RELU, shape))
         found = CLIMB.search(above, Budget(workers=workers))

@@ -14,12 +14,12 @@ from prunegap.search.base import Search
 from prunegap.search.climb import NeuronClimb
 from prunegap.search.climb_ball import NeuronClimbBall
 from prunegap.search.fractional import FractionalBound
+from prunegap.search.hunt import TicketHunt
 from prunegap.search.line import LineSums
 from prunegap.search.local import LocalSearch
 from prunegap.search.planes import PlaneTickets
 from prunegap.search.portfolio import Portfolio
 from prunegap.search.program import ZeroOneProgram
-from prunegap.search.sampled import SampledClimb
 from prunegap.search.separable import SeparableSearch
 from prunegap.search.signs import SignClasses
 from prunegap.search.slices import InputSlices, slices_of
@@ -40,10 +40,8 @@ PROGRAM = ZeroOneProgram()
 LOCAL = LocalSearch()
 SWEEP = PlaneSweep(scout=LOCAL)
 CLIMB = NeuronClimb(scout=LOCAL)
-# Local search meets tickets in networks with several times the neurons they need; below that, samples go further.
-SAMPLED = SampledClimb()
-NEURON_SCOUT = Portfolio("neuron-scout", (LocalSearch(restarts=21), SAMPLED))
-BALL = NeuronClimbBall(scout=NEURON_SCOUT)
+BALL = NeuronClimbBall()
+HUNT = TicketHunt()
 SEPARABLE = SeparableSearch()
 SIGNS = SignClasses()
 TARGET_KINK = TargetKink()
@@ -125,8 +123,7 @@ SEARCHES: dict[str, Search] = {
     PORTFOLIO.name: PORTFOLIO,
     FRACTIONAL.name: FRACTIONAL,
     LOCAL.name: LOCAL,
-    SAMPLED.name: SAMPLED,
-    NEURON_SCOUT.name: NEURON_SCOUT,
+    HUNT.name: HUNT,
     NEURONS.name: NEURONS,
     SLICES.name: SLICES,
     PLANES.name: PLANES,

@@ -1,0 +1,172 @@
+"""Tickets of neurons at d >= 3: climbs over a network's neurons in the order of their promise.
+
+In which order neurons are climbed is free: the first neurons of any order are a network like any other, and a ticket
+of theirs is one of the whole. A kept neuron bends f along its own kink, where the target is straight; it promises
+more the weaker its bend and the nearer its kink to the target's, where the target bends too. Among a few dozen
+neurons so ordered there often is a ticket, and an exact climb (`search.climb_windows`) meets it at once, where all
+neurons together are beyond it. So ever narrower networks are looked at, with ever more nodes:
+docs/decisions/0025-hunts.md.
+"""
+
+from __future__ import annotations
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import ClassVar, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prunegap.model.granularity import Neuron
+from prunegap.model.mask import Mask
+from prunegap.model.network import Matrix, Network
+from prunegap.model.outcome import Finding
+from prunegap.model.problem import Problem
+from prunegap.search.base import Budget, Deadline, Search, certified
+from prunegap.search.climb_windows import Climb
+from prunegap.search.program import MAX_MAGNITUDE
+
+FIRST_NODES, MORE = 30_000, 2
+"""Nodes of a climb at first, and how many times as many once every width was tried in vain."""
+WEIGHINGS = (1.0, 0.6, 2.0, 0.8, 1.4)
+"""What the strength of a bend counts against the place of its kink, from one climb to the next."""
+CLIMB_COST = 100_000
+"""Nodes that the rows of one climb are as dear as."""
+MOST_EFFORT = 16 * FIRST_NODES
+"""Nodes of a climb at which a hunt without a time limit ends."""
+
+
+def refusal(problem: Problem) -> str | None:
+    """Return why climbs beyond the plane do not apply: other granularities, or entries too large to multiply."""
+    if not isinstance(problem.granularity, Neuron):
+        return f"handles granularity neuron, not {problem.granularity}"
+    arrays = problem.network.weights, problem.network.outputs, problem.target, np.array([problem.epsilon])
+    if max(float(np.abs(array).max(initial=0.0)) for array in arrays) > MAX_MAGNITUDE:
+        return f"an entry is above {MAX_MAGNITUDE:g}"
+    return None
+
+
+def by_promise(problem: Problem, weighing: float) -> NDArray[np.int64]:
+    """Return the neurons that compute something, those first with the least
+
+    (1 - |cos(w_i, w*)|) / mean + weighing |v_i| ||w_i|| / mean.
+    """
+    norms = np.linalg.norm(problem.network.weights, axis=1)
+    strengths = np.abs(problem.network.outputs) * norms
+    living = np.flatnonzero(strengths > 0.0)
+    along = problem.network.weights[living] @ problem.target
+    away = 1.0 - np.abs(along) / (norms[living] * np.linalg.norm(problem.target))
+    scores = away / max(away.mean(), 1e-12) + weighing * strengths[living] / strengths[living].mean()
+    return living[np.argsort(scores, kind="stable")]
+
+
+class Hunt:
+    """Looks for ever narrower tickets: `ticket` is the narrowest so far, `proven` neurons were seen to hold none."""
+
+    def __init__(self, problem: Problem, deadline: Deadline, inputs: Matrix | None = None) -> None:
+        self.problem, self.deadline = problem, deadline
+        self.ticket: Mask | None = None
+        self.proven, self.effort = 0, FIRST_NODES
+        self.nodes = CLIMB_COST
+        """What was spent, and what the first climb costs."""
+        self._inputs = inputs
+        self._failed, self._climbs = 0, 0
+
+    @property
+    def width(self) -> int:
+        """The greatest width that is still asked for."""
+        return self.problem.width if self.ticket is None else self.ticket.least_width - 1
+
+    def look(self, proven: int, threads: ThreadPoolExecutor) -> bool:
+        """Climb once on every thread, in one width above `proven`; return whether there is a narrower ticket."""
+        self.proven = max(self.proven, proven)
+        if self.width <= self.proven:
+            return False
+        self._failed = max(self._failed, self.proven)
+        if self._failed >= self.width:
+            self.effort, self._failed = MORE * self.effort, self.proven
+        width = self.width if self.ticket is None else max(self._failed + 1, math.isqrt(self._failed * self.width))
+        count = self.deadline.budget.workers
+        climbs = [_Ordered(self, width, WEIGHINGS[(self._climbs + k) % len(WEIGHINGS)]) for k in range(count)]
+        list(threads.map(_Ordered.run, climbs))
+        self._climbs += count
+        self.nodes += sum(CLIMB_COST + climb.nodes for climb in climbs)
+        for climb in climbs:
+            self._inputs = climb.learnt
+            if climb.proven:
+                self.proven = max(self.proven, width)
+        found = [climb.ticket for climb in climbs if climb.ticket is not None]
+        if found:
+            self.ticket = min(found, key=lambda ticket: ticket.least_width)
+        else:
+            self._failed = width
+        return bool(found)
+
+
+class _Ordered:
+    """A climb over the first `width` neurons of a hunt's problem, in the order of their promise."""
+
+    def __init__(self, hunt: Hunt, width: int, weighing: float) -> None:
+        problem = hunt.problem.prefix(width)
+        self._whole = hunt.problem
+        self._neurons = by_promise(problem, weighing)
+        network = Network(problem.network.weights[self._neurons], problem.network.outputs[self._neurons])
+        remaining = None if hunt.deadline.budget.seconds is None else max(1e-3, hunt.deadline.remaining)
+        alone = Deadline(Budget(remaining, 1, hunt.deadline.budget.seed))
+        self._climb = Climb(replace(problem, network=network), alone, hunt._inputs, hunt.effort)
+
+    def run(self) -> None:
+        self._climb.run()
+
+    @property
+    def nodes(self) -> int:
+        return self._climb.nodes
+
+    @property
+    def learnt(self) -> Matrix:
+        return self._climb.learnt
+
+    @property
+    def proven(self) -> bool:
+        """Whether all neurons together hold no ticket."""
+        return self._climb.proven == self._neurons.size
+
+    @property
+    def ticket(self) -> Mask | None:
+        """The ticket, as one of the whole network."""
+        found = self._climb.ticket
+        if found is None:
+            return None
+        kept = np.sort(self._neurons[: found.width][found.alive])
+        return Mask.of_neurons(kept, self._whole.width, self._whole.dimension)
+
+
+@final
+class TicketHunt(Search):
+    """Finds tickets of neurons at any d and width, both readouts; proves only what a climb over all neurons does.
+
+    Repeats by seed and number of threads where the time limit does not cut it short.
+    """
+
+    name: ClassVar[str] = "hunt"
+
+    def refusal(self, problem: Problem) -> str | None:
+        """Return why it does not apply: other granularities, or entries too large to multiply."""
+        return refusal(problem)
+
+    def _search(self, problem: Problem, deadline: Deadline, inputs: Matrix | None) -> Finding:
+        empty = Mask.of_neurons([], problem.width, problem.dimension)
+        certificate = certified(problem, empty)
+        if certificate.proves(problem.epsilon):
+            return Finding(mask=empty, reason="the empty ticket is within epsilon", inputs=inputs)
+        hunt = Hunt(problem, deadline, inputs)
+        with ThreadPoolExecutor(deadline.budget.workers) as threads:
+            while hunt.width > hunt.proven and not deadline.expired:
+                if deadline.budget.seconds is None and hunt.effort > MOST_EFFORT:
+                    break
+                hunt.look(0, threads)
+        proof = f"all {hunt.proven} neurons together hold no ticket" if hunt.proven else ""
+        spent = f"climbs of up to {hunt.effort} nodes ({hunt.nodes} in all)"
+        proven = hunt.proven if hunt.proven or certificate.refutes(problem.epsilon) else -1
+        return Finding(hunt.ticket, proven, "; ".join(filter(None, (proof, spent))), hunt.nodes, inputs)
