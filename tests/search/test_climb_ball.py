@@ -15,7 +15,7 @@ from prunegap.model.granularity import Neuron, Weight
 from prunegap.model.network import Network, Readout
 from prunegap.model.outcome import Status
 from prunegap.model.problem import Problem
-from prunegap.search import climb_windows
+from prunegap.search import climb_windows, hunt
 from prunegap.search.base import Budget
 from prunegap.search.climb_ball import NeuronClimbBall
 from prunegap.search.climb_windows import Stage
@@ -65,13 +65,16 @@ def test_found_just_above_and_impossible_just_below_the_least_error(
         assert CLIMB.search(below).status is Status.IMPOSSIBLE, seed
 
 
-@pytest.mark.parametrize("last", [3, 1_000_000])
+@pytest.mark.parametrize(("last", "elsewhere"), [(3, 0.0), (1_000_000, 0.0), (3, 0.7), (3, 1e9)])
 @pytest.mark.parametrize("workers", [1, 2, 5])
 @pytest.mark.parametrize("shape", ["spread", "gathered"])
-def test_rows_come_and_go_in_the_middle_of_a_walk_without_a_choice_lost(
-    shape: str, workers: int, last: int, monkeypatch: pytest.MonkeyPatch
+def test_rows_and_tickets_come_in_the_middle_of_a_walk_without_a_choice_lost(
+    shape: str, workers: int, last: int, elsewhere: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where the trials begin again after every few nodes."""
+    """Also where the trials begin again after every few nodes, and where tickets come from a hunt."""
+    monkeypatch.setattr(hunt, "CLIMB_COST", 0)
+    monkeypatch.setattr(hunt, "FIRST_NODES", 2)
+    monkeypatch.setattr(climb_windows, "ELSEWHERE", elsewhere)
     stages = (
         Stage(FEW, None, None, 2),
         Stage(None, None, 16, 2),

@@ -8,7 +8,6 @@ Everything narrower is proven impossible in real arithmetic: docs/decisions/0022
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar, final
 
 from prunegap.model.mask import Mask
@@ -56,6 +55,5 @@ def _hunt_on(hunt: Hunt, climb: Climb) -> None:
     """Hunt for tickets with the time that a climb without any has left."""
     if climb.ticket is not None or climb.deadline.budget.seconds is None:
         return
-    with ThreadPoolExecutor(climb.deadline.budget.workers) as threads:
-        while not climb.deadline.expired and hunt.width > max(climb.proven, hunt.proven):
-            hunt.look(climb.proven, threads)
+    while not climb.deadline.expired and hunt.width > max(climb.proven, hunt.proven):
+        hunt.look(climb.proven)

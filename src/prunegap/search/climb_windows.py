@@ -85,8 +85,8 @@ class Elsewhere(Protocol):
     nodes: int
     proven: int
 
-    def look(self, proven: int, threads: ThreadPoolExecutor) -> bool:
-        """Look once; return whether there is a ticket narrower than before."""
+    def look(self, proven: int) -> bool:
+        """Look once between `proven` and the ticket; return whether there is a narrower one now."""
 
 
 class Climb:
@@ -140,12 +140,13 @@ class Climb:
         if self.proven < width:
             self.stopped = f"a candidate of width {self.unsettled} is too close to epsilon to settle"
 
-    def look_elsewhere(self, threads: ThreadPoolExecutor) -> None:
+    def look_elsewhere(self) -> None:
         """Let the others look for a ticket where that is due."""
         others = self._elsewhere
         if others is None or others.nodes >= ELSEWHERE * self.nodes:
             return
-        if others.look(self.proven, threads):
+        others.ticket = self.ticket
+        if others.look(self.proven):
             self.ticket = others.ticket
         self.proven = max(self.proven, others.proven)
 
@@ -205,15 +206,15 @@ class _Window:
             self._round(threads)
             if climb.nodes >= self._end or len(self._missed) >= PATIENCE:
                 self._change_rows()
-            self._look_elsewhere(threads)
+            self._look_elsewhere()
             if climb.proven >= min(width, climb.end):
                 self._walks = []
         climb.refused(min(width, climb.end))
 
-    def _look_elsewhere(self, threads: ThreadPoolExecutor) -> None:
+    def _look_elsewhere(self) -> None:
         """Let others look for a ticket where that is due; if they find one, ask for what is narrower."""
         climb, before = self._climb, self._climb.ticket
-        climb.look_elsewhere(threads)
+        climb.look_elsewhere()
         if climb.ticket is not before:
             self._below = min(self._below, int(np.searchsorted(self._columns.neurons, climb.end)))
             self._resume()

@@ -11,7 +11,6 @@ docs/decisions/0025-hunts.md.
 from __future__ import annotations
 
 import math
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import ClassVar, final
 
@@ -23,14 +22,16 @@ from prunegap.model.mask import Mask
 from prunegap.model.network import Matrix, Network
 from prunegap.model.outcome import Finding
 from prunegap.model.problem import Problem
-from prunegap.search.base import Budget, Deadline, Search, certified
+from prunegap.search.base import Deadline, Search, certified
 from prunegap.search.climb_windows import Climb
 from prunegap.search.program import MAX_MAGNITUDE
 
 FIRST_NODES, MORE = 30_000, 2
 """Nodes of a climb at first, and how many times as many once every width was tried in vain."""
-WEIGHINGS = (1.0, 0.6, 2.0, 0.8, 1.4)
-"""What the strength of a bend counts against the place of its kink, from one climb to the next."""
+BALANCED, OTHERS = 1.0, (0.0, 0.6, 0.3, 2.0, 1.4)
+"""What the strength of a bend counts against the place of its kink: one of the others is tried before the balanced.
+
+In networks many times as wide as needed the place alone says most, in narrow ones both do."""
 CLIMB_COST = 100_000
 """Nodes that the rows of one climb are as dear as."""
 MOST_EFFORT = 16 * FIRST_NODES
@@ -67,41 +68,44 @@ class Hunt:
     def __init__(self, problem: Problem, deadline: Deadline, inputs: Matrix | None = None) -> None:
         self.problem, self.deadline = problem, deadline
         self.ticket: Mask | None = None
-        self.proven, self.effort = 0, FIRST_NODES
+        self.proven = 0
         self.nodes = CLIMB_COST
         """What was spent, and what the first climb costs."""
         self._inputs = inputs
-        self._failed, self._climbs = 0, 0
+        self._failed, self._level, self._balanced = 0, 0, False
 
     @property
     def width(self) -> int:
         """The greatest width that is still asked for."""
         return self.problem.width if self.ticket is None else self.ticket.least_width - 1
 
-    def look(self, proven: int, threads: ThreadPoolExecutor) -> bool:
-        """Climb once on every thread, in one width above `proven`; return whether there is a narrower ticket."""
+    @property
+    def effort(self) -> int:
+        """Nodes of one climb."""
+        return int(FIRST_NODES * MORE**self._level)
+
+    def look(self, proven: int) -> bool:
+        """Climb once, in some width above `proven`; return whether there is a narrower ticket."""
         self.proven = max(self.proven, proven)
         if self.width <= self.proven:
             return False
         self._failed = max(self._failed, self.proven)
         if self._failed >= self.width:
-            self.effort, self._failed = MORE * self.effort, self.proven
+            self._level, self._failed = self._level + 1, self.proven
         width = self.width if self.ticket is None else max(self._failed + 1, math.isqrt(self._failed * self.width))
-        count = self.deadline.budget.workers
-        climbs = [_Ordered(self, width, WEIGHINGS[(self._climbs + k) % len(WEIGHINGS)]) for k in range(count)]
-        list(threads.map(_Ordered.run, climbs))
-        self._climbs += count
-        self.nodes += sum(CLIMB_COST + climb.nodes for climb in climbs)
-        for climb in climbs:
-            self._inputs = climb.learnt
-            if climb.proven:
-                self.proven = max(self.proven, width)
-        found = [climb.ticket for climb in climbs if climb.ticket is not None]
-        if found:
-            self.ticket = min(found, key=lambda ticket: ticket.least_width)
-        else:
+        climb = _Ordered(self, width, BALANCED if self._balanced else OTHERS[self._level % len(OTHERS)])
+        climb.run()
+        self.nodes += CLIMB_COST + climb.nodes
+        self._inputs = climb.learnt
+        if climb.refused_all:
+            self.proven = max(self.proven, width)
+        found = climb.ticket
+        if found is not None:
+            self.ticket = found
+        elif self._balanced:
             self._failed = width
-        return bool(found)
+        self._balanced = found is None and not self._balanced
+        return found is not None
 
 
 class _Ordered:
@@ -113,8 +117,8 @@ class _Ordered:
         self._neurons = by_promise(problem, weighing)
         network = Network(problem.network.weights[self._neurons], problem.network.outputs[self._neurons])
         remaining = None if hunt.deadline.budget.seconds is None else max(1e-3, hunt.deadline.remaining)
-        alone = Deadline(Budget(remaining, 1, hunt.deadline.budget.seed))
-        self._climb = Climb(replace(problem, network=network), alone, hunt._inputs, hunt.effort)
+        deadline = Deadline(replace(hunt.deadline.budget, seconds=remaining))
+        self._climb = Climb(replace(problem, network=network), deadline, hunt._inputs, hunt.effort)
 
     def run(self) -> None:
         self._climb.run()
@@ -128,7 +132,7 @@ class _Ordered:
         return self._climb.learnt
 
     @property
-    def proven(self) -> bool:
+    def refused_all(self) -> bool:
         """Whether all neurons together hold no ticket."""
         return self._climb.proven == self._neurons.size
 
@@ -161,11 +165,10 @@ class TicketHunt(Search):
         if certificate.proves(problem.epsilon):
             return Finding(mask=empty, reason="the empty ticket is within epsilon", inputs=inputs)
         hunt = Hunt(problem, deadline, inputs)
-        with ThreadPoolExecutor(deadline.budget.workers) as threads:
-            while hunt.width > hunt.proven and not deadline.expired:
-                if deadline.budget.seconds is None and hunt.effort > MOST_EFFORT:
-                    break
-                hunt.look(0, threads)
+        while hunt.width > hunt.proven and not deadline.expired:
+            if deadline.budget.seconds is None and hunt.effort > MOST_EFFORT:
+                break
+            hunt.look(0)
         proof = f"all {hunt.proven} neurons together hold no ticket" if hunt.proven else ""
         spent = f"climbs of up to {hunt.effort} nodes ({hunt.nodes} in all)"
         proven = hunt.proven if hunt.proven or certificate.refutes(problem.epsilon) else -1
