@@ -110,6 +110,11 @@ def test_running_out_of_time_leaves_both_ends() -> None:
     assert 80 < outcome.impossible_width < outcome.ticket_width - 1
 
 
+def test_a_network_without_a_living_neuron_holds_no_ticket() -> None:
+    problem = Problem(Network(np.zeros((5, 3)), np.ones(5)), np.eye(3)[0], 0.1, Neuron())
+    assert TicketHunt().search(problem).impossible_width == 5
+
+
 def test_it_stops_at_its_limit() -> None:
     problem = Problem.from_draw(Draw(3, 0), 60, 0.01, Neuron())
     assert TicketHunt().search(problem, Budget(1e-6)).status is Status.UNDECIDED

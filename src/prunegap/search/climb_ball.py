@@ -46,9 +46,10 @@ class NeuronClimbBall(Search):
         except KeyboardInterrupt:
             climb.stopped = "stopped"
         ticket = hunt.ticket if climb.ticket is None else climb.ticket
-        proof = f"every choice of {climb.proven} neurons breaks a condition ({climb.nodes} nodes in all)"
+        proven = max(climb.proven, hunt.proven)
+        proof = f"every choice of {proven} neurons breaks a condition ({climb.nodes} nodes in all)"
         reason = "; ".join(filter(None, (climb.stopped, proof)))
-        return Finding(ticket, climb.proven, reason, climb.nodes, climb.learnt if len(climb.learnt) else None)
+        return Finding(ticket, proven, reason, climb.nodes, climb.learnt if len(climb.learnt) else None)
 
 
 def _hunt_on(hunt: Hunt, climb: Climb) -> None:

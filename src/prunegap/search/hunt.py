@@ -56,6 +56,8 @@ def by_promise(problem: Problem, weighing: float) -> NDArray[np.int64]:
     norms = np.linalg.norm(problem.network.weights, axis=1)
     strengths = np.abs(problem.network.outputs) * norms
     living = np.flatnonzero(strengths > 0.0)
+    if not living.size:
+        return living
     along = problem.network.weights[living] @ problem.target
     away = 1.0 - np.abs(along) / (norms[living] * np.linalg.norm(problem.target))
     scores = away / max(away.mean(), 1e-12) + weighing * strengths[living] / strengths[living].mean()
