@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from typing import ClassVar, final
 
-from prunegap.model.mask import Mask
 from prunegap.model.network import Matrix
 from prunegap.model.outcome import Finding
 from prunegap.model.problem import Problem
-from prunegap.search.base import Deadline, Search, certified
-from prunegap.search.climb_windows import Climb
-from prunegap.search.hunt import Hunt, refusal
+from prunegap.search.base import Deadline, Search
+from prunegap.search.climb_windows import Climb, refusal, without_neurons
+from prunegap.search.hunt import Hunt
 
 
 @final
@@ -32,12 +31,8 @@ class NeuronClimbBall(Search):
 
     def _search(self, problem: Problem, deadline: Deadline, inputs: Matrix | None) -> Finding:
         """Climb until the least width is known or the time is up."""
-        empty = Mask.of_neurons([], problem.width, problem.dimension)
-        certificate = certified(problem, empty)
-        if certificate.proves(problem.epsilon):
-            return Finding(mask=empty, reason="the empty ticket is within epsilon", inputs=inputs)
-        if not certificate.refutes(problem.epsilon):
-            return Finding(reason="the target's norm equals epsilon to the last digit", inputs=inputs)
+        if (finding := without_neurons(problem, inputs)) is not None:
+            return finding
         hunt = Hunt(problem, deadline, inputs)
         climb = Climb(problem, deadline, inputs, elsewhere=hunt)
         try:
@@ -57,4 +52,4 @@ def _hunt_on(hunt: Hunt, climb: Climb) -> None:
     if climb.ticket is not None or climb.deadline.budget.seconds is None:
         return
     while not climb.deadline.expired and hunt.width > max(climb.proven, hunt.proven):
-        hunt.look(climb.proven)
+        hunt.look(climb.proven, hunt.ticket)

@@ -18,12 +18,14 @@ from typing import Protocol
 import numpy as np
 
 from prunegap.kernels.branch import IMPOSSIBLE, SOLUTION
+from prunegap.model.granularity import Neuron
 from prunegap.model.mask import Mask
 from prunegap.model.network import Matrix
+from prunegap.model.outcome import Finding
 from prunegap.model.problem import Problem
 from prunegap.search.ascent import spread_directions, unit, violated_inputs
 from prunegap.search.base import Deadline, certified
-from prunegap.search.program import Columns
+from prunegap.search.program import MAX_MAGNITUDE, Columns
 from prunegap.search.stencils import FEW, MANY, Density
 from prunegap.search.window_rows import ChosenRows, Integers, Pool, Walk
 
@@ -78,15 +80,35 @@ WITHOUT_TICKET = 0.85
 """Part of its time after which a climb ends that nobody has found a ticket for: the rest is left to others."""
 
 
+def refusal(problem: Problem) -> str | None:
+    """Return why climbs beyond the plane do not apply: other granularities, or entries too large to multiply."""
+    if not isinstance(problem.granularity, Neuron):
+        return f"handles granularity neuron, not {problem.granularity}"
+    arrays = problem.network.weights, problem.network.outputs, problem.target, np.array([problem.epsilon])
+    if max(float(np.abs(array).max(initial=0.0)) for array in arrays) > MAX_MAGNITUDE:
+        return f"an entry is above {MAX_MAGNITUDE:g}"
+    return None
+
+
+def without_neurons(problem: Problem, inputs: Matrix | None) -> Finding | None:
+    """Return the answer where the empty ticket is one, or may be; None where its error is above epsilon."""
+    empty = Mask.of_neurons([], problem.width, problem.dimension)
+    certificate = certified(problem, empty)
+    if certificate.proves(problem.epsilon):
+        return Finding(mask=empty, reason="the empty ticket is within epsilon", inputs=inputs)
+    if not certificate.refutes(problem.epsilon):
+        return Finding(reason="the target's norm equals epsilon to the last digit", inputs=inputs)
+    return None
+
+
 class Elsewhere(Protocol):
     """Others who look for a ticket while a climb proves: `nodes` is what they spent, `proven` what they refused."""
 
-    ticket: Mask | None
     nodes: int
     proven: int
 
-    def look(self, proven: int) -> bool:
-        """Look once between `proven` and the ticket; return whether there is a narrower one now."""
+    def look(self, proven: int, ticket: Mask | None) -> Mask | None:
+        """Look once for a ticket wider than `proven` and narrower than `ticket`; return it if there is one."""
 
 
 class Climb:
@@ -145,9 +167,7 @@ class Climb:
         others = self._elsewhere
         if others is None or others.nodes >= ELSEWHERE * self.nodes:
             return
-        others.ticket = self.ticket
-        if others.look(self.proven):
-            self.ticket = others.ticket
+        self.ticket = others.look(self.proven, self.ticket) or self.ticket
         self.proven = max(self.proven, others.proven)
 
     def worst_inputs(self, mask: Mask) -> Matrix:

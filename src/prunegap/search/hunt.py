@@ -17,14 +17,12 @@ from typing import ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from prunegap.model.granularity import Neuron
 from prunegap.model.mask import Mask
 from prunegap.model.network import Matrix, Network
 from prunegap.model.outcome import Finding
 from prunegap.model.problem import Problem
-from prunegap.search.base import Deadline, Search, certified
-from prunegap.search.climb_windows import Climb
-from prunegap.search.program import MAX_MAGNITUDE
+from prunegap.search.base import Deadline, Search
+from prunegap.search.climb_windows import Climb, refusal, without_neurons
 
 FIRST_NODES, MORE = 30_000, 2
 """Nodes of a climb at first, and how many times as many once every width was tried in vain."""
@@ -38,20 +36,10 @@ MOST_EFFORT = 16 * FIRST_NODES
 """Nodes of a climb at which a hunt without a time limit ends."""
 
 
-def refusal(problem: Problem) -> str | None:
-    """Return why climbs beyond the plane do not apply: other granularities, or entries too large to multiply."""
-    if not isinstance(problem.granularity, Neuron):
-        return f"handles granularity neuron, not {problem.granularity}"
-    arrays = problem.network.weights, problem.network.outputs, problem.target, np.array([problem.epsilon])
-    if max(float(np.abs(array).max(initial=0.0)) for array in arrays) > MAX_MAGNITUDE:
-        return f"an entry is above {MAX_MAGNITUDE:g}"
-    return None
-
-
 def by_promise(problem: Problem, weighing: float) -> NDArray[np.int64]:
-    """Return the neurons that compute something, those first with the least
+    """Return the neurons that compute something, in the order of their promise; shape (living,).
 
-    (1 - |cos(w_i, w*)|) / mean + weighing |v_i| ||w_i|| / mean.
+    Least first: (1 - |cos(w_i, w*)|) / mean + weighing |v_i| ||w_i|| / mean.
     """
     norms = np.linalg.norm(problem.network.weights, axis=1)
     strengths = np.abs(problem.network.outputs) * norms
@@ -86,11 +74,11 @@ class Hunt:
         """Nodes of one climb."""
         return int(FIRST_NODES * MORE**self._level)
 
-    def look(self, proven: int) -> bool:
-        """Climb once, in some width above `proven`; return whether there is a narrower ticket."""
-        self.proven = max(self.proven, proven)
+    def look(self, proven: int, ticket: Mask | None) -> Mask | None:
+        """Climb once in a width above `proven` and below the ticket that is known; return a narrower one or None."""
+        self.proven, self.ticket = max(self.proven, proven), ticket
         if self.width <= self.proven:
-            return False
+            return None
         self._failed = max(self._failed, self.proven)
         if self._failed >= self.width:
             self._level, self._failed = self._level + 1, self.proven
@@ -107,7 +95,7 @@ class Hunt:
         elif self._balanced:
             self._failed = width
         self._balanced = found is None and not self._balanced
-        return found is not None
+        return found
 
 
 class _Ordered:
@@ -162,16 +150,13 @@ class TicketHunt(Search):
         return refusal(problem)
 
     def _search(self, problem: Problem, deadline: Deadline, inputs: Matrix | None) -> Finding:
-        empty = Mask.of_neurons([], problem.width, problem.dimension)
-        certificate = certified(problem, empty)
-        if certificate.proves(problem.epsilon):
-            return Finding(mask=empty, reason="the empty ticket is within epsilon", inputs=inputs)
+        if (finding := without_neurons(problem, inputs)) is not None:
+            return finding
         hunt = Hunt(problem, deadline, inputs)
         while hunt.width > hunt.proven and not deadline.expired:
             if deadline.budget.seconds is None and hunt.effort > MOST_EFFORT:
                 break
-            hunt.look(0)
+            hunt.look(0, hunt.ticket)
         proof = f"all {hunt.proven} neurons together hold no ticket" if hunt.proven else ""
         spent = f"climbs of up to {hunt.effort} nodes ({hunt.nodes} in all)"
-        proven = hunt.proven if hunt.proven or certificate.refutes(problem.epsilon) else -1
-        return Finding(hunt.ticket, proven, "; ".join(filter(None, (proof, spent))), hunt.nodes, inputs)
+        return Finding(hunt.ticket, hunt.proven, "; ".join(filter(None, (proof, spent))), hunt.nodes, inputs)

@@ -14,7 +14,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prunegap.kernels.branch import CAP, DEPTH, FREE, NODES, follow, laid_out, left_at_levels, states_of
+from prunegap.kernels.branch import (
+    DEPTH,
+    FREE,
+    NODES,
+    follow,
+    laid_out,
+    left_at_levels,
+    states_of,
+    whole_vectors,
+)
 from prunegap.kernels.row_vectors import LANES
 from prunegap.kernels.tents import MOST
 from prunegap.model.network import Matrix
@@ -99,10 +108,8 @@ class Pool:
     def laid_out(self, chosen: Integers) -> ChosenRows:
         """Return some of the rows as walks take them, with rows behind them that nothing breaks."""
         behind = -chosen.size % LANES
-        steps = np.zeros((self.steps.shape[0], chosen.size + behind), dtype=np.int32)
-        np.take(self.steps, chosen, axis=1, out=steps[:, : chosen.size])
-        sizes, shifts, greatest = (_padded(part[chosen], behind, 0) for part in self._laid)
-        above, below = (_padded(bound[chosen], behind, CAP) for bound in (self.above, self.below))
+        steps, above, below = whole_vectors(self.steps[:, chosen], self.above[chosen], self.below[chosen])
+        sizes, shifts, greatest = (_with_zeros(part[chosen], behind) for part in self._laid)
         return ChosenRows(self, chosen, (steps, sizes, shifts), greatest, above, below)
 
 
@@ -231,5 +238,5 @@ def _first_levels(array: NDArray[Any], levels: int) -> NDArray[Any]:
     return first
 
 
-def _padded(array: NDArray[Any], behind: int, value: int) -> NDArray[Any]:
-    return np.pad(array, [(0, behind), *[(0, 0)] * (array.ndim - 1)], constant_values=value)
+def _with_zeros(array: NDArray[Any], behind: int) -> NDArray[Any]:
+    return np.concatenate([array, np.zeros((behind, *array.shape[1:]), dtype=array.dtype)])
