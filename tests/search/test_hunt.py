@@ -17,6 +17,7 @@ from prunegap.model.problem import Problem
 from prunegap.search import climb_windows, hunt
 from prunegap.search.base import Budget, Deadline
 from prunegap.search.climb_ball import NeuronClimbBall
+from prunegap.search.climb_windows import Climb
 from prunegap.search.hunt import Hunt, TicketHunt, by_promise
 
 
@@ -99,6 +100,58 @@ def test_a_climb_with_a_hunt_beside_it_finds_the_same_width(
         problem = Problem.from_draw(Draw(3, seed), 300, 0.1, Neuron())
         outcome = NeuronClimbBall().search(problem, Budget(workers=workers))
         assert (outcome.impossible_width, outcome.ticket_width) == (width - 1, width)
+
+
+class Knows:
+    """Others who have a ticket from the start."""
+
+    nodes, proven = 0, 0
+
+    def __init__(self, ticket: Mask, in_vain: bool) -> None:
+        self.ticket, self.in_vain = ticket, in_vain
+
+    def look(self, proven: int, ticket: Mask | None) -> Mask | None:
+        return self.ticket if ticket is None else None
+
+
+@pytest.mark.parametrize(("in_vain", "last_step"), [(True, 1000), (True, 12), (False, 1000)])
+def test_all_below_a_ticket_is_one_question_where_nobody_expects_a_narrower_one(
+    in_vain: bool, last_step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(climb_windows, "LAST_STEP", last_step)
+    problem = Problem.from_draw(Draw(3, 4), 300, 0.1, Neuron())
+    looking = Hunt(problem, Deadline(Budget()))
+    while looking.width > 58 or looking.ticket is None:
+        looking.look(0, looking.ticket)
+    climb = Climb(problem, Deadline(Budget()), elsewhere=Knows(looking.ticket, in_vain))
+    steps: list[int] = []
+    refused = climb.refused
+
+    def told(width: int) -> None:
+        steps.append(width - climb.proven)
+        refused(width)
+
+    monkeypatch.setattr(climb, "refused", told)
+    climb.run()
+    assert (climb.proven, climb.end) == (56, 56)
+    allowed = climb_windows.LAST_STEP if in_vain else climb_windows.STEP
+    assert all(step <= allowed for step in steps[1:])  # the first question is FIRST_WIDTH neurons wide
+    assert max(steps[1:]) > climb_windows.STEP or not in_vain
+
+
+def test_a_hunt_says_when_it_has_tried_all_widths_and_takes_it_back_with_a_ticket(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hunt, "FIRST_NODES", 10)
+    looking = Hunt(Problem.from_draw(Draw(3, 4), 400, 0.1, Neuron()), Deadline(Budget()))
+    said = [False]
+    while looking.width > 56:  # the least width is 57
+        found = looking.look(40, looking.ticket)
+        assert found is None or not looking.in_vain
+        if looking.in_vain != said[-1]:
+            said.append(looking.in_vain)
+    assert True in said
+    assert not said[-1]
 
 
 def test_running_out_of_time_leaves_both_ends() -> None:

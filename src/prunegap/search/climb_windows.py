@@ -33,8 +33,8 @@ FIRST_WINDOW, WINDOW_STEP = 40, 0.2
 """Rows are made for a window of neurons, and again for one that is larger by this part, once it holds no ticket."""
 HARD_STEP = 8
 """Neurons by which a window grows at most once it was hard."""
-FIRST_WIDTH, STEP = 20, 4
-"""Neurons that are asked for together, at first and then."""
+FIRST_WIDTH, STEP, LAST_STEP = 20, 4, 12
+"""Neurons that are asked for together, at first and then; at most, where nobody expects a narrower ticket."""
 
 CHUNK_NODES = 2000
 """Nodes of a walk between two looks at the clock and at the other threads."""
@@ -107,6 +107,11 @@ class Elsewhere(Protocol):
     nodes: int
     proven: int
 
+    @property
+    def in_vain(self) -> bool:
+        """Whether all widths below the ticket's were tried since it was found."""
+        ...
+
     def look(self, proven: int, ticket: Mask | None) -> Mask | None:
         """Look once for a ticket wider than `proven` and narrower than `ticket`; return it if there is one."""
 
@@ -139,6 +144,17 @@ class Climb:
         return self.problem.width if self.ticket is None else self.ticket.least_width - 1
 
     @property
+    def asks_all(self) -> bool:
+        """Whether all that remains is asked at once: one question takes fewer nodes than several up to its width."""
+        others, rest = self._elsewhere, self.end - self.proven
+        return others is not None and self.ticket is not None and others.in_vain and rest <= LAST_STEP
+
+    @property
+    def asked(self) -> int:
+        """The width that is asked for next."""
+        return self.end if self.asks_all else min(self.end, max(self.proven + STEP, FIRST_WIDTH))
+
+    @property
     def spent(self) -> str:
         """Why the climb has to end here, or nothing."""
         if self.deadline.expired or (self.ticket is None and self._without_ticket.expired):
@@ -155,6 +171,7 @@ class Climb:
                 hard = window.is_hard
                 size = max(size, self.proven)
                 size = min(self.end, size + (HARD_STEP if hard else math.ceil(WINDOW_STEP * size)))
+                size = max(size, self.asked)
 
     def refused(self, width: int) -> None:
         """Take in that the first `width` neurons hold no ticket, but for candidates that nobody could settle."""
@@ -207,9 +224,11 @@ class _Window:
 
     def run(self, threads: ThreadPoolExecutor) -> None:
         """Ask for a few neurons more until there is a ticket, no neuron is left, or the time is up."""
-        climb, columns = self._climb, self._columns
-        while not climb.stopped and climb.proven < min(self._problem.width, climb.end):
-            width = min(self._problem.width, climb.end, max(climb.proven + STEP, FIRST_WIDTH))
+        climb, columns, size = self._climb, self._columns, self._problem.width
+        while not climb.stopped and climb.proven < min(size, climb.end):
+            if climb.asks_all and climb.end > size:
+                return
+            width = min(size, climb.asked)
             self._below = int(np.searchsorted(columns.neurons, width))
             self._pool.ask_for_one_behind(climb.proven)
             self._rows = self._pool.laid_out(self._rows.chosen)

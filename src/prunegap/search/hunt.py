@@ -26,6 +26,8 @@ from prunegap.search.climb_windows import Climb, refusal, without_neurons
 
 FIRST_NODES, MORE = 30_000, 2
 """Nodes of a climb at first, and how many times as many once every width was tried in vain."""
+FINENESS = 1.05
+"""A factor between two widths below which the narrower one is passed over."""
 BALANCED, OTHERS = 1.0, (0.0, 0.6, 0.3, 2.0, 1.4)
 """What the strength of a bend counts against the place of its kink: one of the others is tried before the balanced.
 
@@ -63,11 +65,17 @@ class Hunt:
         """What was spent, and what the first climb costs."""
         self._inputs = inputs
         self._failed, self._level, self._balanced = 0, 0, False
+        self._passed: int | None = None
 
     @property
     def width(self) -> int:
         """The greatest width that is still asked for."""
         return self.problem.width if self.ticket is None else self.ticket.least_width - 1
+
+    @property
+    def in_vain(self) -> bool:
+        """Whether all widths below the ticket's were tried since it was found."""
+        return self._passed == self.width
 
     @property
     def effort(self) -> int:
@@ -81,8 +89,10 @@ class Hunt:
             return None
         self._failed = max(self._failed, self.proven)
         if self._failed >= self.width:
-            self._level, self._failed = self._level + 1, self.proven
+            self._level, self._failed, self._passed = self._level + 1, self.proven, self.width
         width = self.width if self.ticket is None else max(self._failed + 1, math.isqrt(self._failed * self.width))
+        if FINENESS * width >= self.width:
+            width = self.width
         climb = _Ordered(self, width, BALANCED if self._balanced else OTHERS[self._level % len(OTHERS)])
         climb.run()
         self.nodes += CLIMB_COST + climb.nodes
