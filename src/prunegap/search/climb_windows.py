@@ -109,8 +109,7 @@ class Elsewhere(Protocol):
 
     @property
     def in_vain(self) -> bool:
-        """Whether all widths below the ticket's were tried since it was found."""
-        ...
+        """Whether a whole round of looks, up to the width just below the ticket's, found nothing."""
 
     def look(self, proven: int, ticket: Mask | None) -> Mask | None:
         """Look once for a ticket wider than `proven` and narrower than `ticket`; return it if there is one."""

@@ -25,7 +25,7 @@ from prunegap.search.base import Deadline, Search
 from prunegap.search.climb_windows import Climb, refusal, without_neurons
 
 FIRST_NODES, MORE = 30_000, 2
-"""Nodes of a climb at first, and how many times as many once every width was tried in vain."""
+"""Nodes of a climb at first, and how many times as many once a round up to the widest was in vain."""
 FINENESS = 1.05
 """A factor between two widths below which the narrower one is passed over."""
 BALANCED, OTHERS = 1.0, (0.0, 0.6, 0.3, 2.0, 1.4)
@@ -74,7 +74,7 @@ class Hunt:
 
     @property
     def in_vain(self) -> bool:
-        """Whether all widths below the ticket's were tried since it was found."""
+        """Whether a whole round of looks, up to the width just below the ticket's, found nothing."""
         return self._passed == self.width
 
     @property
