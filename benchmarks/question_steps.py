@@ -51,9 +51,8 @@ def main() -> None:
             f"at once {one[0]:,} nodes, {one[1]:.1f} s: {nodes[-1]:.2f} and {seconds[-1]:.2f} of it",
             flush=True,
         )
-    print(
-        f"geometric means: {statistics.geometric_mean(nodes):.2f} of the nodes, {statistics.geometric_mean(seconds):.2f} of the CPU"
-    )
+    of_nodes, of_cpu = statistics.geometric_mean(nodes), statistics.geometric_mean(seconds)
+    print(f"geometric means: {of_nodes:.2f} of the nodes, {of_cpu:.2f} of the CPU")
 
 
 if __name__ == "__main__":
